@@ -1,0 +1,182 @@
+"""The one document that describes the device: `config.yaml` as immutable, validated sections.
+
+Unknown keys are refused. Secrets are `SecretStr`: they show as asterisks everywhere but in the store.
+"""
+
+import re
+from ipaddress import ip_address
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+_HASH = re.compile(r"\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
+
+
+def _argon2id(value: str) -> str:
+    if not _HASH.fullmatch(value):
+        raise ValueError("must be an argon2id hash; make one with: otpbroker add-api-user")
+    return value
+
+
+def _address(value: str) -> str:
+    return str(ip_address(value))
+
+
+def _path(value: str) -> str:
+    if (
+        not value.startswith("/")
+        or PurePosixPath(value).as_posix() != value.rstrip("/")
+        or ".." in value.split("/")
+    ):
+        raise ValueError("must be an absolute path such as /api/message")
+    return value.rstrip("/")
+
+
+PasswordHash = Annotated[str, AfterValidator(_argon2id)]
+IpAddress = Annotated[str, AfterValidator(_address)]
+UrlPath = Annotated[str, AfterValidator(_path)]
+Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free port
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")]
+Digits = Annotated[str, Field(pattern=r"^[0-9]{1,15}$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class DeviceSection(Section):
+    """What the unit is called and where it stands."""
+
+    name: str = Field("OTP Broker", min_length=1, max_length=64)
+    country_code: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")] = "62"
+    language: Literal["id", "en"] = "en"
+
+
+class SmsSection(Section):
+    """How messages live, wait and end; times in seconds."""
+
+    life: int = Field(
+        300, ge=10, le=7 * 86400, description="life of a message that names no expiry of its own"
+    )
+    drop_expired: bool = True
+    duplicate_window: int = Field(86400, ge=0, le=7 * 86400, description="0: ids are not compared")
+    wait: int = Field(30, ge=1, le=55, description="how long a historic REST call waits for the modem")
+    max_waiting: int = Field(1000, ge=1, le=100_000)
+    max_parts: int = Field(8, ge=1, le=255)
+    status_report: bool = False
+    report: bool = True
+
+
+class ModemSection(Section):
+    """One modem and its SIM: where it is and what it may carry."""
+
+    id: Identifier
+    name: str = Field("", max_length=64)
+    port: str | None = Field(None, pattern=r"^/[^\x00-\x20]*$", description="path of a serial port or pty")
+    imei: str | None = Field(None, pattern=r"^[0-9]{14,16}$", description="identity instead of a port path")
+    baud_rate: int = Field(115200, ge=300, le=4_000_000)
+    data_bits: Literal[5, 6, 7, 8] = 8
+    parity: Literal["N", "O", "E", "M", "S"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    flow_control: Literal["none", "rts-cts", "xon-xoff"] = "none"
+    pin: SecretStr | None = None
+    smsc: str | None = Field(None, pattern=r"^\+?[0-9]{3,20}$")
+    prefixes: tuple[Digits, ...] = ()
+    default: bool = False
+    send_from_api: bool = True
+    active: bool = True
+
+    @field_validator("pin")
+    @classmethod
+    def _pin_is_digits(cls, pin: SecretStr | None) -> SecretStr | None:
+        if pin is not None and not re.fullmatch(r"[0-9]{4,8}", pin.get_secret_value()):
+            raise ValueError("a SIM PIN has 4 to 8 digits")
+        return pin
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if self.port is None and self.imei is None:
+            raise ValueError("name the modem's port or its imei")
+        return self
+
+    @property
+    def label(self) -> str:
+        return self.name or self.id
+
+
+class Listener(Section):
+    """An address to listen on."""
+
+    enabled: bool = True
+    address: IpAddress = "127.0.0.1"
+    port: Port = 0
+
+
+class ApiUser(Section):
+    """An application server's account for REST; not an administrator."""
+
+    username: Username
+    password: PasswordHash
+    name: str = Field("", max_length=64)
+    phone: str = Field("", max_length=20)
+    email: str = Field("", max_length=254)
+    active: bool = True
+    blocked: bool = False
+
+
+class ApiSection(Section):
+    """REST for applications."""
+
+    http: Listener = Listener(port=8889)
+    https: Listener = Listener(port=10443)
+    message_path: UrlPath = "/api/message"
+    block_path: UrlPath = "/api/block"
+    unblock_path: UrlPath = "/api/unblock"
+    users: tuple[ApiUser, ...] = ()
+
+
+class Administrator(Section):
+    """A person who manages the device by web."""
+
+    username: Username
+    password: PasswordHash
+    name: str = Field("", max_length=64)
+    phone: str = Field("", max_length=20)
+    email: str = Field("", max_length=254)
+    active: bool = True
+    blocked: bool = False
+
+
+class AdminSection(Section):
+    """The admin site and who may enter."""
+
+    listen: Listener = Listener(port=8888)
+    administrators: tuple[Administrator, ...] = ()
+    session_idle: int = Field(1800, ge=60, le=86400, description="seconds without a request until log-out")
+    session_life: int = Field(43200, ge=300, le=7 * 86400)
+
+
+class Config(Section):
+    """The whole document."""
+
+    version: Literal[1] = 1
+    device: DeviceSection = DeviceSection()
+    sms: SmsSection = SmsSection()
+    modems: tuple[ModemSection, ...] = Field((), max_length=256)
+    api: ApiSection = ApiSection()
+    admin: AdminSection = AdminSection()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for place, names in (
+            ("modems", [modem.id for modem in self.modems]),
+            ("modems (port)", [modem.port for modem in self.modems if modem.port]),
+            ("api.users", [user.username for user in self.api.users]),
+            ("admin.administrators", [admin.username for admin in self.admin.administrators]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{place}: {', '.join(twice)} is there twice")
+        return self

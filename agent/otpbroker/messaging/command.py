@@ -1,0 +1,86 @@
+"""What callers can ask for: a closed union, whatever the shape on the wire was (see `wire`)."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who asks and by which way; `caller` with the caller's id makes the idempotency key."""
+
+    source: str  # rest, admin, amqp, ws, ...
+    caller: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendSms:
+    """`receiver` as written by the caller; `expires_at` in Unix seconds, None: the configured life counts."""
+
+    receiver: str
+    text: str = field(repr=False)
+    id: str | None = None
+    expires_at: float | None = None
+    date_time: float | None = None
+    modem_id: str | None = None  # set: this modem alone, and its send-from-API flag is not asked
+
+
+@dataclass(frozen=True, slots=True)
+class SendMail:
+    receiver: str
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
+    id: str | None = None
+    expires_at: float | None = None
+    date_time: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    receiver: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unblock:
+    receiver: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOtp:
+    """`template` holds one `%s` for the code."""
+
+    receiver: str
+    reference: str
+    template: str = field(repr=False)
+    expires_at: float | None = None
+    date_time: str = ""
+    subject: str = field(default="", repr=False)
+    id: str | None = None
+    params: tuple[str, str, str, str] = field(default=("", "", "", ""), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOtp:
+    receiver: str
+    reference: str
+    otp: str = field(repr=False)
+    date_time: str = ""
+    params: tuple[str, str, str, str] = field(default=("", "", "", ""), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunUssd:
+    modem_id: str
+    code: str
+    date_time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListModems:
+    date_time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    request: dict[str, object] = field(repr=False)
+
+
+Command = SendSms | SendMail | Block | Unblock | RequestOtp | VerifyOtp | RunUssd | ListModems | Echo

@@ -1,0 +1,42 @@
+"""What the core needs of whatever transmits short messages; a modem fits, so does a test's fake."""
+
+from typing import Protocol
+
+from otpbroker.config.model import ModemSection
+from otpbroker.events import ModemStatus
+from otpbroker.sms.submission import SendResult, Sms
+
+
+class Sender(Protocol):
+    """One transmitter with one SIM. `ready` and `recovering` change between awaits; the fleet's watcher is told."""
+
+    @property
+    def config(self) -> ModemSection: ...
+
+    @property
+    def ready(self) -> bool:
+        """Connected, unlocked and registered: takes a message now, or after the one that it has."""
+        ...
+
+    @property
+    def recovering(self) -> bool:
+        """Not ready, but expected to be within moments: messages may wait for it."""
+        ...
+
+    @property
+    def status(self) -> ModemStatus: ...
+
+    async def send(self, sms: Sms, *, more: bool) -> SendResult:
+        """Transmit every part in order, one message at a time; never raises for what a modem can do.
+
+        `more`: another message waits for this sender, so the relay link is worth keeping (`+CMMS=2`).
+        Cancellation is honoured only before the first octet of a PDU; from then on the call ends with the answer.
+        """
+        ...
+
+
+class Fleet(Protocol):
+    """The senders there are now."""
+
+    @property
+    def senders(self) -> tuple[Sender, ...]: ...

@@ -8,7 +8,7 @@ from otpbroker.sms.submission import SendResult, Sms
 
 
 class Sender(Protocol):
-    """One transmitter with one SIM. `ready` and `recovering` change between awaits; the fleet's watcher is told."""
+    """One transmitter with one SIM; `ready` and `recovering` may change between awaits."""
 
     @property
     def config(self) -> ModemSection: ...
@@ -30,7 +30,7 @@ class Sender(Protocol):
         """Transmit every part in order, one message at a time; never raises for what a modem can do.
 
         `more`: another message waits for this sender, so the relay link is worth keeping (`+CMMS=2`).
-        Cancellation is honoured only before the first octet of a PDU; from then on the call ends with the answer.
+        Cancellation is honoured only before the first octet of a PDU; after it the call ends with the answer.
         """
         ...
 

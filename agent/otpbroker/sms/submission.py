@@ -33,7 +33,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Certain: no part was sent. `cause` is a stable code such as `cms-38`; `retryable` elsewhere or later."""
+    """Certain: no part was sent. `cause` is a stable code (`cms-38`); `retryable`: elsewhere or later."""
 
     cause: str
     retryable: bool

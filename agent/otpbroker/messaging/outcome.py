@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from otpbroker.events import ModemStatus
+
 
 class State(StrEnum):
     """A message's state; the last five are final."""
@@ -43,3 +45,50 @@ class Outcome:
     error: str | None = None  # stable code, e.g. no-modem, cms-38
     detail: str = ""
     duplicate: bool = False  # this answer repeats an earlier one: nothing new was sent
+
+
+@dataclass(frozen=True, slots=True)
+class Blocklisted:
+    """The answer to Block and Unblock; `receiver` in normal form."""
+
+    receiver: str
+    blocked: bool
+
+
+class Verdict(StrEnum):
+    """What became of a try to verify an OTP."""
+
+    VALID = "valid"
+    INVALID = "invalid"  # wrong code or parameters, unknown reference, or no tries left
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class OtpRequested:
+    """The code was made and `outcome` tells of the message that carries it."""
+
+    reference: str
+    receiver: str
+    expires_at: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class OtpVerified:
+    reference: str
+    receiver: str
+    verdict: Verdict
+    tries_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModemList:
+    modems: tuple[ModemStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Echoed:
+    request: dict[str, object]
+
+
+Result = Outcome | Blocklisted | OtpRequested | OtpVerified | ModemList | Echoed

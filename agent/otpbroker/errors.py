@@ -11,9 +11,7 @@ class OtpBrokerError(Exception):
     `field` names the input at fault (dotted path), `remedy` says what would cure it.
     """
 
-    def __init__(
-        self, code: str, detail: str, *, field: str | None = None, remedy: str | None = None
-    ) -> None:
+    def __init__(self, code: str, detail: str, *, field: str | None = None, remedy: str | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail

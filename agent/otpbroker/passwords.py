@@ -38,7 +38,7 @@ def verify_password(password_hash: str, password: str) -> bool:
 
 
 def check_strength(password: str, *names: str) -> None:
-    """Raise `Rejected` unless a new password is long, not made of common words, and not one of the `names`."""
+    """Raise `Rejected` unless a new password is long, not a common word and not made of the `names`."""
     folded = password.casefold()
     if len(password) < MINIMUM_LENGTH:
         problem = f"must have at least {MINIMUM_LENGTH} characters"
@@ -48,9 +48,7 @@ def check_strength(password: str, *names: str) -> None:
         problem = "repeats too few characters"
     elif any(name and len(name) > 3 and name.casefold() in folded for name in names):
         problem = "must not contain the user name"
-    elif re.sub(r"[^a-z]", "", folded) in _COMMON or any(
-        folded.replace(word, "", 1).isdigit() for word in _COMMON
-    ):
+    elif re.sub(r"[^a-z]", "", folded) in _COMMON or any(folded.replace(word, "", 1).isdigit() for word in _COMMON):
         problem = "is too easy to guess"
     else:
         return

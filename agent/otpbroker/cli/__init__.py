@@ -1,11 +1,43 @@
-"""The command line; one module per command."""
+"""The command line: one module per command, and only the one that runs is imported."""
 
 import argparse
+import sys
 from collections.abc import Sequence
+from importlib import import_module
+
+from otpbroker import __version__
+from otpbroker.errors import OtpBrokerError
+
+COMMANDS = {
+    "run": "run the agent",
+    "demo": "run the agent with two simulated modems, for a first look",
+    "check-config": "say what is wrong in a config.yaml",
+    "send": "send a message through a running agent; the text is read from standard input",
+    "setup-url": "print a new one-time address for creating the first administrator",
+    "set-admin-password": "set the password of an administrator",
+    "add-api-user": "add an application server's account, or give it a new password",
+    "simulate-modem": "run simulated GSM modems and the phone that receives",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the process's exit code."""
-    parser = argparse.ArgumentParser(prog="otpbroker")
-    parser.parse_args(argv)
-    return 0
+    """Run one command. Exit codes: 0 done, 1 it failed and said why, 2 wrong usage."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(prog="otpbroker", description="Sends one-time passwords by SMS.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        if name == chosen:
+            module = import_module(f"otpbroker.cli.{name.replace('-', '_')}")
+            module.add_parser(commands)
+        else:
+            commands.add_parser(name, help=summary)
+    arguments = parser.parse_args(words)
+    try:
+        return int(arguments.run(arguments))
+    except OtpBrokerError as error:
+        print(f"otpbroker: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -57,9 +57,7 @@ class DeviceSection(Section):
 class SmsSection(Section):
     """How messages live, wait and end; times in seconds."""
 
-    life: int = Field(
-        300, ge=10, le=7 * 86400, description="life of a message that names no expiry of its own"
-    )
+    life: int = Field(300, ge=10, le=7 * 86400, description="life of a message that names no expiry of its own")
     drop_expired: bool = True
     duplicate_window: int = Field(86400, ge=0, le=7 * 86400, description="0: ids are not compared")
     wait: int = Field(30, ge=1, le=55, description="how long a historic REST call waits for the modem")

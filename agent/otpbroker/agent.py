@@ -1,0 +1,227 @@
+"""The composition root: builds every part, owns the one TaskGroup, shuts down in order."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from quart import Quart
+
+from otpbroker.clock import Clock
+from otpbroker.config.model import Config, Listener
+from otpbroker.config.store import Store
+from otpbroker.errors import Misconfigured
+from otpbroker.events import Bus
+from otpbroker.folders import Folders
+from otpbroker.messaging.blocklist import Blocklist
+from otpbroker.messaging.dispatcher import Dispatcher
+from otpbroker.messaging.in_air import InAir
+from otpbroker.messaging.journal import Journal
+from otpbroker.messaging.report import Report
+from otpbroker.modem.fleet import Fleet
+from otpbroker.supervise import supervise
+from otpbroker.web.access import Access
+from otpbroker.web.admin import create_admin_app
+from otpbroker.web.api.app import create_api_app
+from otpbroker.web.certificate import ensure_certificate
+from otpbroker.web.hashing import HashingThread
+from otpbroker.web.live import Monitor
+from otpbroker.web.server import Bound, Server, TlsFiles
+from otpbroker.web.sessions import Sessions
+from otpbroker.web.setup_code import SetupCode
+
+_log = logging.getLogger(__name__)
+
+STOP_LIMIT = 15.0  # seconds for the part that is in the air to be answered
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Where the agent listens; `None`: switched off, or the port could not be had (a problem says why)."""
+
+    admin: Bound | None
+    http: Bound | None
+    https: Bound | None
+
+
+class Listening:
+    """One listener of one application, which follows its section of the configuration."""
+
+    def __init__(
+        self,
+        app: Callable[[], Quart],
+        store: Store,
+        field: str,
+        choose: Callable[[Config], Listener],
+        tls: TlsFiles | None = None,
+    ) -> None:
+        """`app` is asked anew for each server: an application may depend on configured paths."""
+        self._app = app
+        self._field = field
+        self._choose = choose
+        self._store = store
+        self._tls = tls
+        self._server: Server | None = None
+        self._closing = asyncio.Event()
+        self.bound: Bound | None = None
+        store.on_change(self._follow)
+
+    def bind(self) -> None:
+        """Take the port now, so that it is known; one that can't be had is tried again by `run`."""
+        listener = self._choose(self._store.config)
+        if not listener.enabled:
+            return
+        server = Server(self._app(), listener, field=self._field, tls=self._tls)
+        try:
+            self.bound = server.bind()
+        except Misconfigured as error:
+            _log.warning("%s", error)
+        else:
+            self._server = server
+
+    async def run(self) -> None:
+        """Serve, anew after each change of the section, until cancelled; a port that can't be had raises."""
+        while True:
+            self._closing = asyncio.Event()
+            listener = self._choose(self._store.config)
+            server, self._server = self._server, None
+            if server is None and listener.enabled:
+                server = Server(self._app(), listener, field=self._field, tls=self._tls)
+                self.bound = server.bind()
+            if server is None:
+                await self._closing.wait()
+                continue
+            try:
+                await server.serve(self._closing)
+            finally:
+                self.bound = None
+
+    def close(self) -> None:
+        """End the current server; what is under way is finished."""
+        self._closing.set()
+
+    def _follow(self, old: Config, new: Config) -> None:
+        if self._choose(old) != self._choose(new) or _paths(old) != _paths(new):
+            self.close()
+
+
+def _paths(config: Config) -> tuple[str, ...]:
+    return (config.api.message_path, config.api.block_path, config.api.unblock_path)
+
+
+class Agent:
+    """Every part of the device's program, from the configuration to the listeners."""
+
+    def __init__(self, folders: Folders, store: Store, clock: Clock | None = None) -> None:
+        """Raises `Misconfigured` when the journal can't be opened."""
+        self._folders = folders
+        self._clock = clock or Clock()
+        self.store = store
+        self.bus = Bus()
+        self._journal = Journal(folders.runtime)
+        self._report = Report(folders.log)
+        self._in_air = InAir()
+        self.fleet = Fleet(self.bus, self._clock.now, self._in_air, self._senders_changed)
+        self.dispatcher = Dispatcher(
+            config=lambda: store.config,
+            fleet=self.fleet,
+            in_air=self._in_air,
+            journal=self._journal,
+            blocklist=Blocklist.load(folders.state / "blocklist.txt"),
+            report=self._report,
+            bus=self.bus,
+            clock=self._clock,
+        )
+        self.setup_code = SetupCode(folders.state / "setup-code")
+        self._changed = asyncio.Event()
+        store.on_change(lambda _old, _new: self._changed.set())
+
+    async def run(self, ready: Callable[[Ready], None], stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then end in order: listeners, modems (what is in the air), journal."""
+        closing = asyncio.Event()
+        monitor = Monitor(self.bus)
+        listeners = self._listeners(monitor, closing, await asyncio.to_thread(self._certificate))
+        for listening in listeners.values():
+            listening.bind()
+        serving = asyncio.create_task(self._supervised({name: part.run for name, part in listeners.items()}))
+        working = asyncio.create_task(
+            self._supervised(
+                {
+                    "dispatcher": self.dispatcher.run,
+                    "modems": self._run_fleet,
+                    "report": self._report.run,
+                    "monitor": monitor.run,
+                }
+            )
+        )
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            ready(Ready(listeners["admin"].bound, listeners["http"].bound, listeners["https"].bound))
+            await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            closing.set()
+            self.bus.close()
+            for listening in listeners.values():
+                listening.close()
+            await _cancel(serving, stopping)
+            try:
+                async with asyncio.timeout(STOP_LIMIT):
+                    await self.fleet.apply(())
+            except TimeoutError:
+                _log.warning("a modem did not end in time")
+            await _cancel(working)
+            self._journal.close()
+
+    async def _run_fleet(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.fleet.run())
+            while True:
+                self._changed.clear()
+                await self.fleet.apply(self.store.config.modems)
+                self.dispatcher.senders_changed()  # flags and prefixes may have changed without a modem's doing
+                await self._changed.wait()
+
+    def _senders_changed(self) -> None:
+        # The fleet is there before the dispatcher that uses it.
+        self.dispatcher.senders_changed()
+
+    async def _supervised(self, parts: dict[str, Callable[[], Awaitable[None]]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for name, run in parts.items():
+                group.create_task(supervise(name, run, self.bus, self._clock), name=name)
+
+    def _listeners(self, monitor: Monitor, closing: asyncio.Event, tls: TlsFiles) -> dict[str, Listening]:
+        store = self.store
+        access = Access(lambda: store.config.api.users, HashingThread(), self._clock.monotonic)
+
+        def api() -> Quart:
+            return create_api_app(
+                config=lambda: store.config, core=self.dispatcher, access=access, clock=self._clock
+            )
+
+        listeners: dict[str, Listening] = {}
+        admin = create_admin_app(
+            store=store,
+            dispatcher=self.dispatcher,
+            monitor=monitor,
+            sessions=Sessions(lambda: store.config.admin, self._clock),
+            setup_code=self.setup_code,
+            api_urls=lambda: [part.bound.url for name, part in listeners.items() if name != "admin" and part.bound],
+            clock=self._clock,
+            closing=closing,
+        )
+        listeners["admin"] = Listening(lambda: admin, store, "admin.listen", lambda config: config.admin.listen)
+        listeners["http"] = Listening(api, store, "api.http", lambda config: config.api.http)
+        listeners["https"] = Listening(api, store, "api.https", lambda config: config.api.https, tls)
+        return listeners
+
+    def _certificate(self) -> TlsFiles:
+        names = dict.fromkeys((socket.gethostname(), "otpbroker.local", "localhost", "127.0.0.1", "192.168.0.11"))
+        return ensure_certificate(self._folders.state / "tls", tuple(names))
+
+
+async def _cancel(*tasks: "asyncio.Task[object]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,176 @@
+"""`config.yaml` as text: parsed and validated section by section, dumped with its secrets sealed."""
+
+import base64
+import binascii
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import SecretStr, TypeAdapter, ValidationError
+
+from otpbroker.config.model import Config, ModemSection
+from otpbroker.errors import Misconfigured
+from otpbroker.sealing import Sealer
+
+_SEALED = "sealed:"
+_CONTEXT = "config.yaml"
+_HEADER = "# The device's one document. After editing: systemctl reload otpbroker (or send SIGHUP to the agent).\n"
+
+Section = dict[str, Any]
+
+_SECTIONS: dict[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(field.annotation)
+    for name, field in Config.model_fields.items()
+    if name != "version" and field.annotation is not None
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that an administrator has to put right; `place` is a dotted path of the document."""
+
+    place: str
+    detail: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.detail}" + (f" ({self.remedy})" if self.remedy else "")
+
+
+def parse(text: str) -> Section:
+    """YAML to plain values. Raises `Misconfigured` with line and column."""
+    try:
+        document = yaml.load(text, _UniqueKeys)  # noqa: S506 # a safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the document"
+        raise Misconfigured("config-not-yaml", f"{place}: {error.problem}", field="config.yaml") from None
+    except yaml.YAMLError:
+        raise Misconfigured("config-not-yaml", "not YAML text", field="config.yaml") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
+        raise Misconfigured("config-not-yaml", "must be a mapping of sections", field="config.yaml")
+    return document
+
+
+def validate(document: Section, sealer: Sealer) -> Config:
+    """The whole document or nothing. Raises `Misconfigured` that names every place at fault."""
+    config, problems = salvage(document, sealer, None)
+    if problems:
+        raise Misconfigured(
+            "config-invalid",
+            "; ".join(map(str, problems)),
+            field=problems[0].place,
+            remedy="see docs/operations.md for every setting",
+        )
+    return config
+
+
+def salvage(document: Section, sealer: Sealer, last_good: Config | None) -> tuple[Config, tuple[Problem, ...]]:
+    """The best configuration that the document gives: a broken section keeps its last good value."""
+    problems: list[Problem] = []
+    good: Section = {}
+    fallback = last_good or Config()
+    version = document.get("version", 1)
+    if version != 1:
+        problems.append(Problem("version", f"version {version} is not known", "install the release that wrote it"))
+    problems += [
+        Problem(name, "there is no such section", "remove it or correct its name")
+        for name in document
+        if name not in Config.model_fields
+    ]
+    for name, section in _SECTIONS.items():
+        if document.get(name) is None:
+            continue
+        try:
+            raw = _unsealed(document[name], sealer)
+            if name == "modems":
+                good[name] = _modems(raw, fallback, problems)
+            else:
+                good[name] = section.validate_python(raw)
+        except ValidationError as error:
+            problems.extend(_problems(name, error))
+            good[name] = getattr(fallback, name)
+        except Misconfigured as error:
+            problems.append(Problem(name, error.detail, "enter the secret anew"))
+            good[name] = getattr(fallback, name)
+    try:
+        return Config.model_validate(good), tuple(problems)
+    except ValidationError as error:
+        problems.extend(_problems("", error))
+        return fallback, tuple(problems)
+
+
+def dump(config: Config, sealer: Sealer) -> str:
+    """The document with every secret sealed; what is at its default is left out."""
+    plain = _sealed(config.model_dump(exclude_defaults=True), sealer)
+    return _HEADER + yaml.safe_dump({"version": config.version} | plain, sort_keys=False, allow_unicode=True)
+
+
+def _modems(raw: object, fallback: Config, problems: list[Problem]) -> tuple[ModemSection, ...]:
+    """Each entry by itself: one broken modem does not take the others along."""
+    if not isinstance(raw, list):
+        problems.append(Problem("modems", "must be a list", "begin each modem with a dash"))
+        return fallback.modems
+    last_good = {modem.id: modem for modem in fallback.modems}
+    modems = []
+    for place, entry in enumerate(raw):
+        try:
+            modems.append(ModemSection.model_validate(entry))
+        except ValidationError as error:
+            problems.extend(_problems(f"modems.{place}", error))
+            if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"] in last_good:
+                modems.append(last_good[entry["id"]])
+    return tuple(modems)
+
+
+def _problems(place: str, error: ValidationError) -> Iterable[Problem]:
+    for line in error.errors(include_url=False, include_input=False, include_context=False):
+        path = ".".join(str(part) for part in ((place,) if place else ()) + line["loc"])
+        yield Problem(path or "config.yaml", line["msg"].removeprefix("Value error, "))
+
+
+def _unsealed(value: object, sealer: Sealer) -> object:
+    def unseal(text: object) -> object:
+        if not isinstance(text, str) or not text.startswith(_SEALED):
+            return text
+        try:
+            sealed = base64.b64decode(text.removeprefix(_SEALED), validate=True)
+        except binascii.Error:
+            raise Misconfigured("seal-broken", "a sealed secret is damaged") from None
+        return sealer.open(sealed, _CONTEXT).decode()
+
+    return _walk(value, unseal)
+
+
+def _sealed(value: Any, sealer: Sealer) -> Any:
+    def seal(secret: object) -> object:
+        if not isinstance(secret, SecretStr):
+            return secret
+        sealed = sealer.seal(secret.get_secret_value().encode(), _CONTEXT)
+        return _SEALED + base64.b64encode(sealed).decode()
+
+    return _walk(value, seal)
+
+
+def _walk(value: object, change: Callable[[object], object]) -> object:
+    if isinstance(value, Mapping):
+        return {key: _walk(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_walk(item, change) for item in value]
+    return change(value)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses a key which is there twice: the second would win silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key} is there twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)

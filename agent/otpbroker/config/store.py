@@ -1,0 +1,117 @@
+"""The one place that reads and writes the configuration: atomic, with revisions and a last good copy."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from otpbroker.config.document import Problem, dump, parse, salvage, validate
+from otpbroker.config.model import Config
+from otpbroker.errors import Misconfigured
+from otpbroker.sealing import Sealer
+
+REVISIONS = 20
+
+Listener = Callable[[Config, Config], None]
+
+
+class Store:
+    """Holds the current `Config`; a change is a new document."""
+
+    def __init__(self, path: Path, sealer: Sealer) -> None:
+        """Reads `path`; an absent file means every default. Broken sections keep their last good value."""
+        self._path = path
+        self._sealer = sealer
+        self._listeners: list[Listener] = []
+        self._writing = asyncio.Lock()
+        self.problems: tuple[Problem, ...] = ()
+        self.config = Config()
+        self.config = self._read()
+
+    def on_change(self, listener: Listener) -> None:
+        """`listener(old, new)` is called on the loop after every change."""
+        self._listeners.append(listener)
+
+    async def update(self, change: Callable[[Config], Config], *, by: str) -> Config:
+        """Make a new configuration of the current one, check it whole, write it, tell the listeners.
+
+        Raises `Misconfigured` (every place at fault is named) and changes nothing then.
+        """
+        async with self._writing:
+            old = self.config
+            # What is written must read back: model copies are not validated by pydantic.
+            text = dump(change(old), self._sealer)
+            new = validate(parse(text), self._sealer)
+            if new != old:
+                await asyncio.to_thread(self._write, text, by)
+                self._become(new, ())
+        return self.config
+
+    async def reload(self) -> Config:
+        """Read the file again after somebody else wrote it."""
+        async with self._writing:
+            new = await asyncio.to_thread(self._read)
+            self._become(new, self.problems)
+        return self.config
+
+    def _become(self, new: Config, problems: tuple[Problem, ...]) -> None:
+        old, self.config, self.problems = self.config, new, problems
+        if new != old:
+            for listener in self._listeners:
+                listener(old, new)
+
+    def _read(self) -> Config:
+        last_good = self._last_good()
+        try:
+            document = parse(self._path.read_text("utf-8"))
+        except FileNotFoundError:
+            self.problems = ()
+            return Config()
+        except (Misconfigured, UnicodeDecodeError, OSError) as error:
+            self.problems = (Problem("config.yaml", str(error), "correct it, then reload"),)
+            return last_good or self.config
+        config, self.problems = salvage(document, self._sealer, last_good)
+        if not self.problems and config != last_good:
+            _replace(self._good_path, dump(config, self._sealer))
+        return config
+
+    def _last_good(self) -> Config | None:
+        try:
+            return validate(parse(self._good_path.read_text("utf-8")), self._sealer)
+        except (Misconfigured, UnicodeDecodeError, OSError):
+            return None
+
+    @property
+    def _good_path(self) -> Path:
+        return self._path.with_name(self._path.stem + ".last-good.yaml")
+
+    def _write(self, text: str, by: str) -> None:
+        revisions = self._path.parent / "revisions"
+        revisions.mkdir(mode=0o700, exist_ok=True)
+        if self._path.exists():
+            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+            _replace(revisions / f"{stamp}.yaml", self._path.read_text("utf-8"))
+            for old in sorted(revisions.glob("*.yaml"))[:-REVISIONS]:
+                old.unlink()
+        _replace(self._path, f"# Last change by {by}.\n{text}" if by.isprintable() else text)
+        _replace(self._good_path, text)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file that is whole or not there, whatever happens to the power."""
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        if os.geteuid() == 0:  # root's command line must not take the file away from the agent's user
+            owner = path.parent.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,87 @@
+"""The numbers that get no message from any modem; persistent, checked in memory."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+_log = logging.getLogger(__name__)
+
+
+class Blocklist:
+    """Numbers in normal form, kept in a text file with one number a line.
+
+    Changes are appended (`-` before a number lifts it), so that one costs the same however long the list is;
+    the file is written anew when it is loaded.
+    """
+
+    def __init__(self, path: Path, numbers: Iterable[str] = ()) -> None:
+        self._path = path
+        self._numbers = dict.fromkeys(numbers)
+        self._writing = asyncio.Lock()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the file, if there is one, and compact it. A line that isn't a number is dropped with a warning."""
+        numbers: dict[str, None] = {}
+        text = path.read_text("ascii", "replace") if path.exists() else ""
+        lines = text.split("\n")[:-1]  # what follows the last line end was cut off by a loss of power
+        for place, line in enumerate(lines, 1):
+            number = line.removeprefix("-")
+            if not number.isdigit():
+                _log.warning("%s: line %d is not a number, dropped", path.name, place)
+            elif line.startswith("-"):
+                numbers.pop(number, None)
+            else:
+                numbers[number] = None
+        blocklist = cls(path, numbers)
+        if text != blocklist._text():
+            blocklist._replace()
+        return blocklist
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def blocked(self, receiver: str) -> bool:
+        return receiver in self._numbers
+
+    def entries(self, offset: int = 0, limit: int = 100, containing: str = "") -> list[str]:
+        """A page of the list in order of blocking."""
+        found = [number for number in self._numbers if containing in number]
+        return found[offset : offset + limit]
+
+    async def block(self, receiver: str) -> None:
+        """From the return on the number is blocked, over restarts too."""
+        if receiver not in self._numbers:
+            self._numbers[receiver] = None
+            await self._append(receiver)
+
+    async def unblock(self, receiver: str) -> None:
+        if receiver in self._numbers:
+            del self._numbers[receiver]
+            await self._append(f"-{receiver}")
+
+    async def _append(self, line: str) -> None:
+        async with self._writing:
+            await asyncio.to_thread(self._append_now, line)
+
+    def _append_now(self, line: str) -> None:
+        _write(self._path, os.O_APPEND, line + "\n")
+
+    def _replace(self) -> None:
+        fresh = self._path.with_suffix(".new")
+        _write(fresh, os.O_TRUNC, self._text())
+        fresh.replace(self._path)
+
+    def _text(self) -> str:
+        return "".join(f"{number}\n" for number in self._numbers)
+
+
+def _write(path: Path, mode: int, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | mode, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)

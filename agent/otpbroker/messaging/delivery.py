@@ -1,0 +1,288 @@
+"""From the journal to a sender and back: how an accepted message reaches its one final outcome.
+
+A message waits in the pool, a sender's lane pulls it, the sender's word is final. Only when it is certain that
+nothing was sent does the message go to the next modem.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from sqlite3 import OperationalError
+
+from otpbroker.clock import Clock
+from otpbroker.config.model import Config
+from otpbroker.errors import Unavailable
+from otpbroker.events import Bus, MessageChanged
+from otpbroker.messaging.command import Origin
+from otpbroker.messaging.in_air import InAir
+from otpbroker.messaging.journal import Identity, Journal, Left
+from otpbroker.messaging.message import Message
+from otpbroker.messaging.outcome import Outcome, State
+from otpbroker.messaging.pool import Pool
+from otpbroker.messaging.report import Report
+from otpbroker.messaging.sender import Fleet, Sender
+from otpbroker.sms.reference import References
+from otpbroker.sms.submission import Refused, SendResult, Sent, Sms, Unknown
+from otpbroker.sms.submit import encode_submit, with_validity
+
+_log = logging.getLogger(__name__)
+
+RETRY_ROUNDS = 2  # after every modem of the route refused for the moment
+RETRY_PAUSE = 2.0  # seconds before a further round; +CMS ERROR 512/515 clear within about this time
+KEEP_OUTCOMES = 86400.0  # seconds that a final outcome is remembered, at least
+HOUSEKEEPING = 3600.0
+
+
+class Delivery:
+    """Moves messages to senders; `on_final` hears of each message that ended."""
+
+    def __init__(
+        self,
+        *,
+        config: Callable[[], Config],
+        fleet: Fleet,
+        in_air: InAir,
+        journal: Journal,
+        report: Report,
+        bus: Bus,
+        clock: Clock,
+        on_final: Callable[[Message, State], None],
+    ) -> None:
+        self._config = config
+        self._fleet = fleet
+        self._in_air = in_air
+        self._journal = journal
+        self._report = report
+        self._bus = bus
+        self._clock = clock
+        self._on_final = on_final
+        self._references = References()
+        self._pool = Pool(fleet, lambda: config().device.country_code, clock, self._expired)
+        self._open: dict[str, Message] = {}
+        self._lanes: dict[Sender, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Messages that no sender has yet."""
+        return len(self._pool)
+
+    def waiting_for(self, sender_id: str) -> int:
+        """Messages that this sender could take next."""
+        return self._pool.waiting_for(sender_id)
+
+    def admit(self, message: Message, text: str, identity: Identity | None) -> None:
+        """Accept a message: from the return on it is in the journal and on its way.
+
+        Raises `Unavailable` when no sender could take it or it can't be written: then nothing will be sent.
+        """
+        self._encode(message, text)
+        try:
+            self._pool.require_route(message)
+        except Unavailable as error:
+            self.refuse(message, State.FAILED, error.code, error.detail)
+            raise
+        self._journal.accept(message, text, identity)
+        self._wait_for_sender(message)
+
+    def refuse(self, message: Message, state: State, error: str, detail: str) -> Outcome:
+        """End a message that never waited; only its outcome is written."""
+        self._journal.accept(message, "")
+        return self._finish(message, state, error=error, detail=detail)
+
+    async def outcome(self, message_id: str, *, caller: str | None, wait: float = 0.0) -> Outcome | None:
+        """What is known of a message of this caller (None: of anybody's); waits for the final word if asked to."""
+        message = self._open.get(message_id)
+        if message is not None:
+            if caller is not None and message.origin.caller != caller:
+                return None
+            return await message.settled(wait)
+        known = self._journal.outcome(message_id)
+        if known is None or (caller is not None and known[1] != caller):
+            return None
+        return known[0]
+
+    async def run(self) -> None:
+        """Take up what a former process left, then serve the senders until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._recover()
+                self.senders_changed()
+                while True:
+                    await asyncio.sleep(HOUSEKEEPING)
+                    keep = max(KEEP_OUTCOMES, self._config().sms.duplicate_window)
+                    self._journal.forget(self._clock.now() - keep)
+        finally:
+            self._group = None
+            self._lanes.clear()
+            self._pool.close()
+
+    def senders_changed(self) -> None:
+        """The fleet tells: a sender came, went, or changed its readiness."""
+        if self._group is None:
+            return
+        for gone in self._lanes.keys() - set(self._fleet.senders):
+            self._lanes.pop(gone).cancel()
+        for sender in self._fleet.senders:
+            if sender not in self._lanes:
+                self._lanes[sender] = self._group.create_task(self._lane(sender), name=f"lane {sender.config.id}")
+        self._pool.refresh()
+
+    async def _lane(self, sender: Sender) -> None:
+        """One message at a time, pulled when the sender is free."""
+        while True:
+            message = await self._pool.take(sender)
+            try:
+                await self._transmit(message, sender)
+            except asyncio.CancelledError:
+                if message.result is None:  # cancelled before the first octet of a PDU
+                    self._wait_for_sender(message)
+                raise
+
+    async def _transmit(self, message: Message, sender: Sender) -> None:
+        message.modem_id = sender.config.id
+        self._enter(message, State.SENDING)
+        try:
+            self._journal.sending(message)
+        except Unavailable as error:
+            self._finish(message, State.FAILED, error=error.code, detail=error.detail)
+            return
+        self._publish(message.outcome)
+        left = message.deadline - self._clock.monotonic()
+        sms = Sms(message.id, with_validity(message.pdus, left), message.deadline)
+        try:
+            result: SendResult = await sender.send(sms, more=self._pool.has_more(sender.config.id))
+        except Exception:  # noqa: BLE001 # told apart nowhere: see below
+            # A defect of ours in mid-air: the honest answer is that nobody knows. The lane must go on.
+            _log.exception("modem %s: sending broke", sender.config.id)
+            result = Unknown("internal-error")
+        match result:
+            case Sent(references):
+                self._finish(message, State.SENT, references=references)
+            case Unknown(cause, references):
+                detail = "the modem's answer is missing: it may have been sent"
+                self._finish(message, State.UNKNOWN, references=references, error=cause, detail=detail)
+            case Refused("expired", _):
+                self._finish(message, State.EXPIRED, error="expired", detail="its time passed before it was sent")
+            case Refused(cause, True):
+                self._try_elsewhere(message, sender, cause)
+            case Refused(cause, _):
+                self._finish(message, State.FAILED, error=cause, detail="the modem refused it")
+
+    def _try_elsewhere(self, message: Message, sender: Sender, cause: str) -> None:
+        """Nothing was sent, for certain: the next modem, or the same ones after a pause."""
+        message.refused_by.add(sender.config.id)
+        try:
+            self._pool.require_route(message)
+        except Unavailable:
+            message.refused_by.clear()
+            message.rounds += 1
+            if message.rounds > RETRY_ROUNDS:
+                self._finish(message, State.FAILED, error=cause, detail="every modem refused it")
+                return
+            self._enter(message, State.QUEUED)
+            self._journal.waiting(message)
+            asyncio.get_running_loop().call_later(RETRY_PAUSE * message.rounds, self._pool.put, message)
+        else:
+            self._wait_for_sender(message)
+
+    def _wait_for_sender(self, message: Message) -> None:
+        known = message.state is not State.ACCEPTED
+        self._open[message.id] = message
+        self._enter(message, State.QUEUED)
+        if known:
+            self._journal.waiting(message)
+        self._pool.put(message)
+
+    def _recover(self) -> None:
+        """What a former process accepted: unsent messages go on, one in the air waits for a late answer."""
+        in_air = []
+        for left in self._journal.left():
+            message = _restored(left)
+            if left.state is State.SENDING:
+                self._open[message.id] = message
+                in_air.append(message)
+            elif left.text is None:
+                self._finish(message, State.FAILED, error="text-lost", detail="its key is gone: send it again")
+            else:
+                self._encode(message, left.text)
+                self._wait_for_sender(message)
+        self._in_air.begin(in_air, self._finish_in_air)
+
+    def _finish_in_air(self, message: Message, state: State, references: tuple[int, ...]) -> None:
+        lost = state is State.UNKNOWN
+        detail = "the agent was stopped while it was in the air: it may have been sent" if lost else ""
+        self._finish(message, state, references=references, error="agent-died" if lost else None, detail=detail)
+
+    def _encode(self, message: Message, text: str) -> None:
+        message.pdus = encode_submit(
+            message.receiver,
+            text,
+            reference=self._references.allocate(message.receiver),
+            life=message.deadline - self._clock.monotonic(),
+            status_report=self._config().sms.status_report,
+        )
+
+    def _enter(self, message: Message, state: State) -> None:
+        message.state = state
+        message.changed_at = self._clock.now()
+
+    def _expired(self, message: Message) -> None:
+        self._finish(message, State.EXPIRED, error="expired", detail="no modem was free in time")
+
+    def _finish(
+        self,
+        message: Message,
+        state: State,
+        *,
+        references: tuple[int, ...] = (),
+        error: str | None = None,
+        detail: str = "",
+    ) -> Outcome:
+        self._enter(message, state)
+        outcome = replace(message.outcome, references=references, error=error, detail=detail)
+        try:
+            self._journal.final(outcome, keeps_id=state in {State.SENT, State.UNKNOWN})
+        except OperationalError as broken:
+            _log.error("journal: the outcome of %s could not be written: %s", message.id, broken)
+        message.result = outcome
+        self._open.pop(message.id, None)
+        self._on_final(message, state)
+        if self._config().sms.report:
+            self._report.add(outcome)
+        self._publish(outcome)
+        message.finished.set()
+        return outcome
+
+    def _publish(self, outcome: Outcome) -> None:
+        self._bus.publish(
+            MessageChanged(
+                id=outcome.id,
+                state=outcome.state.value,
+                source=outcome.source,
+                receiver=outcome.receiver,
+                modem_id=outcome.modem_id,
+                parts=outcome.parts,
+                at=outcome.changed_at,
+                error=outcome.error,
+            )
+        )
+
+
+def _restored(left: Left) -> Message:
+    return Message(
+        id=left.id,
+        origin=Origin(left.source, left.caller),
+        receiver=left.receiver,
+        pdus=("",) * left.parts,
+        length=left.length,
+        encoding=left.encoding,
+        accepted_at=left.accepted_at,
+        expires_at=left.expires_at,
+        deadline=left.deadline,
+        modem_id=left.modem_id,
+        only_modem=left.only_modem,
+        state=left.state,
+    )

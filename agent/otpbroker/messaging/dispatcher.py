@@ -1,0 +1,241 @@
+"""The one path of every command: from any source, through the same checks, to an honest outcome.
+
+The order of a message: expired? duplicate? blocked? -> journal -> pool -> a sender -> journal -> whoever listens.
+"""
+
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+from otpbroker.clock import Clock
+from otpbroker.config.model import Config
+from otpbroker.errors import Misconfigured, OtpBrokerError, Rejected, Unavailable
+from otpbroker.events import Bus, ModemStatus
+from otpbroker.messaging.blocklist import Blocklist
+from otpbroker.messaging.command import (
+    Block,
+    Command,
+    Echo,
+    ListModems,
+    Origin,
+    RequestOtp,
+    RunUssd,
+    SendMail,
+    SendSms,
+    Unblock,
+    VerifyOtp,
+)
+from otpbroker.messaging.delivery import Delivery
+from otpbroker.messaging.in_air import InAir
+from otpbroker.messaging.journal import Identity, Journal
+from otpbroker.messaging.message import Message
+from otpbroker.messaging.msisdn import normalise
+from otpbroker.messaging.otp import Otps
+from otpbroker.messaging.outcome import (
+    Blocklisted,
+    Echoed,
+    ModemList,
+    OtpRequested,
+    Outcome,
+    Result,
+    State,
+)
+from otpbroker.messaging.report import Report
+from otpbroker.messaging.sender import Fleet, Sender
+from otpbroker.sms.gsm7 import UnencodableText
+from otpbroker.sms.segment import Measure, TextTooLong, measure
+
+
+class Dispatcher:
+    """Takes commands, moves messages to senders, answers with what became of them."""
+
+    def __init__(
+        self,
+        *,
+        config: Callable[[], Config],
+        fleet: Fleet,
+        in_air: InAir,
+        journal: Journal,
+        blocklist: Blocklist,
+        report: Report,
+        bus: Bus,
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._fleet = fleet
+        self._journal = journal
+        self.blocklist = blocklist
+        self._clock = clock
+        self._otps = Otps(journal, clock)
+        self._identity_key = hmac.digest(journal.key, b"identity", "sha256")
+        self._delivery = Delivery(
+            config=config,
+            fleet=fleet,
+            in_air=in_air,
+            journal=journal,
+            report=report,
+            bus=bus,
+            clock=clock,
+            on_final=self._settle_otp,
+        )
+
+    async def submit(self, command: Command, origin: Origin, *, wait: float | None = None) -> Result:
+        """Carry out one command. `wait`: seconds to wait for the final outcome of a message; None: don't.
+
+        Raises `Rejected` (wrong input), `Unavailable` (not now), `Misconfigured` (the device can't): then nothing
+        was accepted and nothing will be sent.
+        """
+        match command:
+            case SendSms():
+                return await self._send_sms(command, origin, wait)
+            case RequestOtp():
+                return await self._request_otp(command, origin, wait)
+            case VerifyOtp():
+                return self._otps.verify(command, self._normal(command.receiver))
+            case Block(receiver) | Unblock(receiver):
+                number, blocked = self._normal(receiver), isinstance(command, Block)
+                await (self.blocklist.block(number) if blocked else self.blocklist.unblock(number))
+                return Blocklisted(number, blocked)
+            case ListModems():
+                return ModemList(tuple(self._with_waiting(sender) for sender in self._fleet.senders))
+            case Echo(request):
+                return Echoed(request)
+            case SendMail():
+                raise Misconfigured(
+                    "mail-not-configured", "this device has no e-mail account", remedy="send by SMS instead"
+                )
+            case RunUssd():
+                raise Misconfigured("ussd-not-available", "this version does not run USSD codes yet")
+
+    async def outcome(self, message_id: str, *, caller: str | None, wait: float = 0.0) -> Outcome | None:
+        """What is known of a message of this caller (None: of anybody's); waits for the final word if asked to."""
+        return await self._delivery.outcome(message_id, caller=caller, wait=wait)
+
+    @property
+    def waiting(self) -> int:
+        """Messages that no modem has yet."""
+        return self._delivery.waiting
+
+    def senders_changed(self) -> None:
+        """The fleet tells: a sender came, went, or changed its readiness."""
+        self._delivery.senders_changed()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        await self._delivery.run()
+
+    async def _send_sms(
+        self, command: SendSms, origin: Origin, wait: float | None, otp_reference: str | None = None
+    ) -> Outcome:
+        settings = self._config().sms
+        receiver = self._normal(command.receiver)
+        size = _measured(command.text, settings.max_parts)
+        if command.modem_id is not None and all(s.config.id != command.modem_id for s in self._fleet.senders):
+            raise Rejected("modem-unknown", "there is no modem with this id", field="modem_id")
+        now = self._clock.now()
+        expires_at = self._expiry(command.expires_at, command.date_time, now)
+        late = expires_at <= now
+        life = settings.life if late else expires_at - now
+        message = Message(
+            id=secrets.token_urlsafe(12),
+            origin=origin,
+            receiver=receiver,
+            pdus=(),
+            length=len(command.text),
+            encoding=size.encoding.value,
+            accepted_at=now,
+            expires_at=expires_at if late and settings.drop_expired else now + life,
+            deadline=self._clock.monotonic() + life,
+            only_modem=command.modem_id,
+            otp_reference=otp_reference,
+        )
+        if late and settings.drop_expired:
+            return self._delivery.refuse(message, State.EXPIRED, "expired", "its time had passed when it came")
+        identity = self._identity(command, origin, receiver)
+        if identity is not None and (earlier := await self._earlier(identity, command, wait)) is not None:
+            return earlier
+        if self.blocklist.blocked(receiver):
+            return self._delivery.refuse(message, State.BLOCKED, "blocked", "the receiver is on the block list")
+        if self._delivery.waiting >= settings.max_waiting:
+            raise Unavailable("queue-full", "too many messages wait for a modem", remedy="try again later")
+        self._delivery.admit(message, command.text, identity)
+        return await message.settled(wait)
+
+    async def _request_otp(self, command: RequestOtp, origin: Origin, wait: float | None) -> OtpRequested:
+        now = self._clock.now()
+        expires_at = self._expiry(command.expires_at, None, now)
+        if expires_at <= now:
+            raise Rejected("expired", "its time had passed when it came", field="expiration")
+        receiver = self._normal(command.receiver)
+        code = self._otps.create(command, receiver, expires_at)
+        text = command.template.replace("%s", code)
+        try:
+            sms = SendSms(receiver, text, expires_at=expires_at)
+            outcome = await self._send_sms(sms, origin, wait, otp_reference=command.reference)
+        except OtpBrokerError:
+            self._otps.settle(command.reference, State.FAILED)
+            raise
+        return OtpRequested(command.reference, command.receiver, expires_at, outcome)
+
+    def _normal(self, receiver: str) -> str:
+        return normalise(receiver, self._config().device.country_code)
+
+    def _expiry(self, expires_at: float | None, date_time: float | None, now: float) -> float:
+        life = self._config().sms.life
+        if expires_at is not None:
+            return expires_at
+        return (now if date_time is None else date_time) + life
+
+    def _identity(self, command: SendSms, origin: Origin, receiver: str) -> Identity | None:
+        if not command.id or not self._config().sms.duplicate_window:
+            return None
+
+        def keyed(*values: str) -> bytes:
+            octets = b"".join(b"%d:%s" % (len(value.encode()), value.encode()) for value in values)
+            return hmac.digest(self._identity_key, octets, "sha256")
+
+        return Identity(keyed("id", origin.caller, command.id), keyed("content", receiver, command.text))
+
+    async def _earlier(self, identity: Identity, command: SendSms, wait: float | None) -> Outcome | None:
+        """The outcome of the message that this one repeats."""
+        since = self._clock.now() - self._config().sms.duplicate_window
+        held = self._journal.holder(identity.key, since)
+        if held is None:
+            return None
+        message_id, fingerprint = held
+        if not hmac.compare_digest(fingerprint, identity.fingerprint):
+            if command.strict_id:
+                raise Rejected("id-reused", "this id was used for another message", field="id")
+            return None  # clients that number every message 1 exist, and must keep working
+        outcome = await self.outcome(message_id, caller=None, wait=wait or 0.0)
+        return outcome and replace(outcome, duplicate=True)
+
+    def _with_waiting(self, sender: Sender) -> ModemStatus:
+        return replace(sender.status, waiting=self._delivery.waiting_for(sender.config.id))
+
+    def _settle_otp(self, message: Message, state: State) -> None:
+        if message.otp_reference is not None:
+            self._otps.settle(message.otp_reference, state)
+
+
+def _measured(text: str, max_parts: int) -> Measure:
+    """What the text costs. Raises `Rejected` when it can't be sent."""
+    if not text:
+        raise Rejected("message-empty", "the message has no text", field="message")
+    try:
+        size = measure(text)
+    except UnencodableText:
+        raise Rejected("message-invalid", "the text holds half a character", field="message") from None
+    except TextTooLong:
+        parts = "more than 255"
+    else:
+        if size.parts <= max_parts:
+            return size
+        parts = str(size.parts)
+    raise Rejected(
+        "message-too-long",
+        f"the message needs {parts} parts, this device sends up to {max_parts}",
+        field="message",
+        remedy="shorten it, or use only letters of the GSM alphabet",
+    )

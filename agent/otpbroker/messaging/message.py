@@ -1,0 +1,58 @@
+"""A message on its way through the core: the live object behind an `Outcome`."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+from otpbroker.messaging.command import Origin
+from otpbroker.messaging.outcome import Outcome, State
+from otpbroker.redact import mask_number
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """Not yet final, or just finished. `deadline` is on the monotonic clock, all other times are Unix seconds."""
+
+    id: str
+    origin: Origin
+    receiver: str  # normal form
+    pdus: tuple[str, ...] = field(repr=False)
+    length: int
+    encoding: str
+    accepted_at: float
+    expires_at: float
+    deadline: float
+    modem_id: str | None = None  # the one that has it, or had it last
+    only_modem: str | None = None  # a manual message names its modem
+    otp_reference: str | None = None  # it carries a one-time password of ours
+    state: State = State.ACCEPTED
+    changed_at: float = 0.0
+    refused_by: set[str] = field(default_factory=set)  # modems that refused it in this round
+    rounds: int = 0  # how often every modem of its route was tried
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    result: Outcome | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is known now."""
+        return self.result or Outcome(
+            id=self.id,
+            state=self.state,
+            receiver=mask_number(self.receiver),
+            source=self.origin.source,
+            accepted_at=self.accepted_at,
+            expires_at=self.expires_at,
+            changed_at=self.changed_at or self.accepted_at,
+            parts=len(self.pdus),
+            length=self.length,
+            encoding=self.encoding,
+            modem_id=self.modem_id,
+        )
+
+    async def settled(self, wait: float | None) -> Outcome:
+        """The final outcome, or after `wait` seconds (None: at once) what is known by then."""
+        if wait and self.result is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self.finished.wait()
+        return self.outcome

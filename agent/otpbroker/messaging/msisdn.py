@@ -1,0 +1,74 @@
+"""The normal form of a receiver: international digits without `+` (ITU-T E.164)."""
+
+import re
+from functools import cache
+
+from otpbroker.errors import Rejected
+
+_DECORATION = re.compile(r"[\s().\-/\u2010-\u2015\u00a0]+")
+_LONGEST = 15  # E.164 section 6.2.1
+_SHORTEST = 3  # an operator's service number
+
+
+def normalise(number: str, country_code: str) -> str:
+    """`0812..`, `+62 812-..`, `62812..` and `0062812..` all become `62812..` for country code 62.
+
+    A number without `+`, `00` or a national trunk prefix is international, as existing clients write it.
+    Raises `Rejected` (field `receiver`) for letters, too few or too many digits.
+    """
+    plain = _DECORATION.sub("", number.strip())
+    international = plain.startswith(("+", "00"))
+    digits = plain.removeprefix("+")
+    digits = digits.removeprefix("00")
+    if not digits:
+        raise Rejected("receiver-missing", "the receiver's number is missing", field="receiver")
+    if not (digits.isascii() and digits.isdigit()):
+        raise Rejected(
+            "receiver-invalid",
+            "the receiver's number has characters that are not digits",
+            field="receiver",
+            remedy="write it as +628123456789, 628123456789 or 08123456789",
+        )
+    if not international and digits.startswith("0"):
+        digits = _national(digits, country_code)
+    if not _SHORTEST <= len(digits) <= _LONGEST:
+        raise Rejected(
+            "receiver-invalid",
+            f"a number has {_SHORTEST} to {_LONGEST} digits, this one has {len(digits)}",
+            field="receiver",
+        )
+    return digits
+
+
+def prefix(digits: str, country_code: str) -> str:
+    """A routing prefix in normal form: `0871` -> `62871` for country code 62."""
+    if digits.startswith("00"):
+        return digits[2:]
+    return country_code + digits[1:] if digits.startswith("0") else digits
+
+
+def _national(digits: str, country_code: str) -> str:
+    """A number in national form, by the country's own rule for its trunk prefix.
+
+    The library knows countries that keep the zero (Italy); ranges which it does not know are never refused.
+    """
+    import phonenumbers  # noqa: PLC0415 # 0.8 MiB of tables: only for who writes national numbers
+
+    region = _region(country_code)
+    if region is not None:
+        try:
+            parsed = phonenumbers.parse(digits, region)
+        except phonenumbers.NumberParseException:
+            pass
+        else:
+            if parsed.country_code == int(country_code) and phonenumbers.is_valid_number(parsed):
+                return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    return country_code + digits[1:]
+
+
+@cache
+def _region(country_code: str) -> str | None:
+    import phonenumbers  # noqa: PLC0415 # see above
+
+    region = phonenumbers.region_code_for_country_code(int(country_code))
+    return None if region in {"ZZ", "001"} else region

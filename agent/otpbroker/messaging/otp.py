@@ -1,0 +1,82 @@
+"""One-time passwords that the device makes and verifies; only keyed hashes are kept.
+
+RFC 4226 section 7.3 and OWASP ASVS 6.5: from a CSPRNG, few tries, short life, bound to receiver and reference.
+"""
+
+import hashlib
+import hmac
+import secrets
+
+from otpbroker.clock import Clock
+from otpbroker.errors import Rejected
+from otpbroker.messaging.command import RequestOtp, VerifyOtp
+from otpbroker.messaging.journal import Journal, OtpRow
+from otpbroker.messaging.outcome import OtpVerified, State, Verdict
+
+DIGITS = 6
+TRIES = 5
+
+
+class Otps:
+    """The live one-time passwords, one per reference."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._key = hmac.digest(journal.key, b"otp", "sha256")
+
+    def create(self, request: RequestOtp, receiver: str, expires_at: float) -> str:
+        """Make and remember a code for `receiver` (normal form); the caller sends it and forgets it.
+
+        Raises `Rejected` (`otp-duplicate`) while the reference is live and its code may have arrived.
+        """
+        reference = self._hash("reference", request.reference)
+        row = self._journal.otp(reference)
+        if row is not None and not row.replaceable and row.expires_at > self._clock.now():
+            raise Rejected(
+                "otp-duplicate",
+                "an OTP with this reference is live",
+                field="reference",
+                remedy="use a new reference for each request",
+            )
+        code = "".join(secrets.choice("0123456789") for _ in range(DIGITS))
+        proof = self._proof(request.reference, receiver, code, request.params)
+        self._journal.put_otp(reference, OtpRow(proof, expires_at, TRIES, replaceable=False))
+        return code
+
+    def settle(self, reference: str, state: State) -> None:
+        """Its message reached a final state: a reference whose message was not sent is free again."""
+        key = self._hash("reference", reference)
+        row = self._journal.otp(key)
+        if row is None:
+            return
+        if state in {State.FAILED, State.EXPIRED, State.BLOCKED}:
+            self._journal.drop_otp(key)
+        elif state is State.UNKNOWN:
+            self._journal.put_otp(key, OtpRow(row.code, row.expires_at, row.tries_left, replaceable=True))
+
+    def verify(self, request: VerifyOtp, receiver: str) -> OtpVerified:
+        """Check a code; a right one is spent, a wrong one costs a try."""
+        key = self._hash("reference", request.reference)
+        row = self._journal.otp(key)
+        verdict, tries_left = Verdict.INVALID, 0
+        if row is not None and row.expires_at <= self._clock.now():
+            verdict = Verdict.EXPIRED
+        elif row is not None and row.tries_left > 0:
+            proof = self._proof(request.reference, receiver, request.otp, request.params)
+            if hmac.compare_digest(proof, row.code):
+                self._journal.drop_otp(key)
+                verdict = Verdict.VALID
+            else:
+                tries_left = row.tries_left - 1
+                # The row stays until it expires, so that a reference can't buy new tries.
+                self._journal.put_otp(key, OtpRow(row.code, row.expires_at, tries_left, row.replaceable))
+        return OtpVerified(request.reference, receiver, verdict, tries_left)
+
+    def _proof(self, reference: str, receiver: str, code: str, params: tuple[str, ...]) -> bytes:
+        return self._hash("code", reference, receiver, code, *params)
+
+    def _hash(self, *values: str) -> bytes:
+        # Each value with its length, so that no two lists of values run together alike.
+        octets = b"".join(b"%d:%s" % (len(value.encode()), value.encode()) for value in values)
+        return hmac.digest(self._key, octets, hashlib.sha256)

@@ -1,0 +1,150 @@
+"""What differs between modem families, as data: a further family is one more entry of `DIALECTS`."""
+
+import re
+from dataclasses import dataclass
+
+# What unsolicited lines begin with on any modem: 27.005 section 3.4.1, 27.007 (each command's own section), V.250.
+_COMMON_CODES = (
+    *(
+        "+CREG:",
+        "+CGREG:",
+        "+CEREG:",
+        "+C5GREG:",
+        "+CSQ:",
+        "+CPIN:",
+        "+CFUN:",
+        "+CIEV:",
+        "+CTZV:",
+        "+CTZE:",
+        "+CGEV:",
+    ),
+    *("+CMTI:", "+CMT:", "+CDSI:", "+CDS:", "+CBMI:", "+CBM:", "+CUSD:", "+CSSI:", "+CSSU:"),
+    *("RING", "+CRING:", "+CLIP:", "+CCWA:", "NO CARRIER", "BUSY", "NO ANSWER"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One family. Commands are tried in order until one is answered with OK; none of them has to exist."""
+
+    name: str
+    manufacturer: str = ""  # regular expressions, case ignored, found anywhere in +CGMI and +CGMM
+    model: str = ""
+    start: tuple[str, ...] = ()  # all of them are given, right after identification
+    codes: tuple[str, ...] = ()  # unsolicited lines beyond the common ones
+    restarted: tuple[str, ...] = ("RDY", "NORMAL POWER DOWN")  # lines that tell of a reset: settings are lost
+    iccid: tuple[str, ...] = ("AT+CCID", "AT+ICCID", "AT^ICCID?", "AT+QCCID")
+    pin_tries: tuple[tuple[str, str], ...] = (  # command, and where the SIM PIN's tries left stand in the answer
+        ('AT+CPINR="SIM PIN"', r"\+CPINR: ?\"?SIM PIN\"?,(\d+)"),
+    )
+    signal: str = "AT+CSQ"
+    notify: tuple[str, ...] = ("AT+CNMI=2,1,0,1,0", "AT+CNMI=2,1,0,0,0", "AT+CNMI=1,1,0,1,0")
+    keeps_link: bool = True  # +CMMS=2 is worth asking for; the modem's own +CMMS? has the last word
+    first_limit: float = 30.0  # seconds for the answer to a PDU before this modem's own air time is known
+
+    @property
+    def known_codes(self) -> tuple[str, ...]:
+        return _COMMON_CODES + self.codes + self.restarted
+
+
+GENERIC = Dialect(
+    "generic",
+    codes=(
+        "^RSSI:",
+        "^BOOT:",
+        "^HCSQ:",
+        "^MODE:",
+        "^SIMST:",
+        "^SRVST:",
+        "+WIND:",
+        "+QIND:",
+        "*PSUTTZ:",
+        "Call Ready",
+    ),
+)
+
+DIALECTS = (
+    Dialect(
+        "huawei",
+        manufacturer="huawei",
+        start=("AT^CURC=0",),  # silences the ^RSSI and ^BOOT storms (gammu issues 146 and 393)
+        codes=(
+            *("^RSSI:", "^BOOT:", "^HCSQ:", "^MODE:", "^SIMST:", "^SRVST:", "^DSFLOWRPT:", "^STIN:", "^NWTIME:"),
+            *("^CSNR:", "^NDISSTAT:", "^RFSWITCH:", "^ANLEVEL:", "^LTERSRP:", "^EARST:", "^CERSSI:", "^SIMRESET:"),
+        ),
+        iccid=("AT^ICCID?", "AT+ICCID", "AT+CCID"),
+        pin_tries=(("AT^CPIN?", r"\^CPIN: ?SIM PIN,\d*,\d+,(\d+)"),),
+    ),
+    Dialect(
+        "zte",
+        manufacturer="zte",
+        codes=("+ZPASR:", "+ZUSIMR:", "+ZDONR:", "+ZEND", "^MODE:", "+ZCSQ:"),
+        iccid=("AT+ZGETICCID", "AT+ICCID", "AT+CCID"),
+        pin_tries=(("AT+ZPINPUK=?", r"\+ZPINPUK: ?(\d+)"), ('AT+CPINR="SIM PIN"', r"\+CPINR: ?SIM PIN,(\d+)")),
+    ),
+    Dialect(
+        "quectel",
+        manufacturer="quectel",
+        codes=("+QIND:", "+QUSIM:", "+QNITZ:", "POWERED DOWN"),
+        restarted=("RDY", "NORMAL POWER DOWN", "POWERED DOWN"),
+        iccid=("AT+QCCID", "AT+CCID"),
+        pin_tries=(
+            ('AT+QPINC="SC"', r"\+QPINC: ?\"?SC\"?,(\d+)"),
+            ('AT+CPINR="SIM PIN"', r"\+CPINR: ?SIM PIN,(\d+)"),
+        ),
+    ),
+    Dialect(
+        "simcom-2g",
+        manufacturer="sim",
+        model=r"sim\d00|sim8\d\d|sim9\d\d",
+        codes=("Call Ready", "*PSUTTZ:", "DST:", "+CIEV:", "UNDER-VOLTAGE", "OVER-VOLTAGE", "+PSUTTZ:"),
+        restarted=("RDY", "SMS Ready", "NORMAL POWER DOWN", "UNDER-VOLTAGE POWER DOWN"),
+        pin_tries=(("AT+SPIC", r"\+SPIC: ?(\d+)"),),
+        first_limit=60.0,  # answers +CMGS much slower than others
+    ),
+    Dialect(
+        "simcom",
+        manufacturer="sim",
+        codes=("SMS DONE", "PB DONE", "+CGEV:", "*ATREADY:", "+NITZ:"),
+        iccid=("AT+CICCID", "AT+CCID", "AT+ICCID"),
+        pin_tries=(("AT+SPIC", r"\+SPIC: ?(\d+)"),),
+    ),
+    Dialect(
+        "cinterion",
+        manufacturer="cinterion|siemens|gemalto|thales|telit cinterion",
+        codes=("^SYSSTART", "^SYSLOADING", "^SCKS:", "^SBC:"),
+        restarted=("^SYSSTART", "^SHUTDOWN"),
+        iccid=("AT+CCID", "AT^SCID"),
+        pin_tries=(("AT^SPIC", r"\^SPIC: ?(\d+)"),),
+    ),
+    Dialect(
+        "wavecom",
+        manufacturer="wavecom|sierra",
+        codes=("+WIND:", "+WDSI:"),
+        restarted=(),
+        pin_tries=(("AT+CPINC", r"\+CPINC: ?(\d+)"), ('AT+CPINR="SIM PIN"', r"\+CPINR: ?SIM PIN,(\d+)")),
+    ),
+    Dialect(
+        "telit",
+        manufacturer="telit",
+        codes=("#QSS:", "#NITZ:"),
+        iccid=("AT#CCID", "AT+CCID"),
+        pin_tries=(("AT#PCT", r"#PCT: ?(\d+)"),),
+    ),
+    Dialect(
+        "u-blox",
+        manufacturer="u-blox",
+        codes=("+UUSIMSTAT:", "+UUSTSERR:"),
+        pin_tries=(("AT+UPINCNT", r"\+UPINCNT: ?(\d+)"),),
+    ),
+)
+
+
+def dialect_of(manufacturer: str, model: str) -> Dialect:
+    """The first family whose expressions both fit, else `GENERIC`."""
+    for dialect in DIALECTS:
+        if re.search(dialect.manufacturer, manufacturer, re.IGNORECASE) and re.search(
+            dialect.model, model, re.IGNORECASE
+        ):
+            return dialect
+    return GENERIC

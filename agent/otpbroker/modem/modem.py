@@ -1,0 +1,191 @@
+"""One modem: owns its port from opening to closing, sends messages, tells its state."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol
+
+from otpbroker.config.model import ModemSection
+from otpbroker.errors import Misconfigured, OtpBrokerError, Unavailable
+from otpbroker.events import Bus, ModemState, ModemStatus
+from otpbroker.modem.backoff import Backoff
+from otpbroker.modem.results import AtFailure
+from otpbroker.modem.session import LateAnswers, Session
+from otpbroker.modem.sim import PinMemory
+from otpbroker.modem.status import StatusBoard
+from otpbroker.modem.transmit import AirTimes, prepare
+from otpbroker.sms.submission import Refused, SendResult, Sms
+
+log = logging.getLogger(__name__)
+
+LATE_WINDOW = 1.0  # seconds of listening for a predecessor's answer before the first own octet
+STOP_LIMIT = 12.0  # for the message in the air when the modem is stopped
+WAITING_LIMIT = 8  # messages; the core hands out one at a time
+_GOOD_RUN = 30.0  # seconds after which the next trouble is a new one
+_RETRY_LEAST, _RETRY_MOST = 0.5, 5.0
+
+
+class Link(Protocol):
+    """An open port, see `link.SerialLink`."""
+
+    def start(self, on_data: Callable[[bytes], None], on_lost: Callable[[str], None]) -> None: ...
+    def write(self, data: bytes) -> None: ...
+    async def close(self) -> None: ...
+
+
+Connect = Callable[[str, ModemSection], Awaitable[Link]]
+FindPort = Callable[[ModemSection], Awaitable[str]]
+
+
+class Modem:
+    """Fits `messaging.sender.Sender`. `run` lives until cancelled; `send` works while it is `ready`.
+
+    `connect` opens a port, `find_port` tells which; both raise `Unavailable` or `Misconfigured`.
+    """
+
+    def __init__(
+        self,
+        config: ModemSection,
+        *,
+        connect: Connect,
+        find_port: FindPort,
+        bus: Bus,
+        clock: Callable[[], float],
+        late: LateAnswers,
+        pins: PinMemory,
+        on_change: Callable[[], None],
+        late_window: float = LATE_WINDOW,
+    ) -> None:
+        self._config = config
+        self._connect = connect
+        self._find_port = find_port
+        self._clock = clock
+        self._late = late
+        self._pins = pins
+        self._late_window = late_window
+        self._board = StatusBoard(_snapshot(config), bus, on_change)
+        self._air = AirTimes()
+        self._session: Session | None = None
+        self._sends = 0  # under way or waiting for their turn
+        self._trouble = ""  # with the port, as it was logged last
+
+    @property
+    def config(self) -> ModemSection:
+        return self._config
+
+    @property
+    def ready(self) -> bool:
+        return self._board.ready
+
+    @property
+    def recovering(self) -> bool:
+        return self._board.recovering
+
+    @property
+    def status(self) -> ModemStatus:
+        return self._board.status
+
+    @property
+    def open_port(self) -> str | None:
+        """The port that it holds now."""
+        return self.status.port if self._session is not None else None
+
+    def adopt(self, config: ModemSection) -> None:
+        """Take what needs no new start: name, prefixes and flags."""
+        self._config = config
+        self._board.update(
+            name=config.label,
+            prefixes=config.prefixes,
+            default=config.default,
+            send_from_api=config.send_from_api,
+        )
+
+    async def send(self, sms: Sms, *, more: bool) -> SendResult:
+        """See `messaging.sender.Sender.send`. A cancellation that came too late is left to `Task.cancelling`."""
+        session = self._session
+        if session is None or not self.ready:
+            return Refused("not-ready", retryable=True)
+        if self._sends > WAITING_LIMIT:
+            return Refused("busy", retryable=True)
+        self._sends += 1
+        try:
+            return await session.send(prepare(sms), sms.deadline, more=more)
+        finally:
+            self._sends -= 1
+
+    async def run(self) -> None:
+        """Open, start and look after the modem, and open it anew whenever it is lost."""
+        loop = asyncio.get_running_loop()
+        backoff = Backoff(_RETRY_LEAST, _RETRY_MOST)
+        self._board.update(state=ModemState.STARTING, detail="")
+        while True:
+            began = loop.time()
+            try:
+                await self._live()
+            except (Unavailable, Misconfigured) as problem:
+                self._tell(problem)
+            if loop.time() - began > _GOOD_RUN:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
+
+    async def _live(self) -> None:
+        """From finding the port to losing the modem."""
+        port = await self._find_port(self._config)
+        link = await self._connect(port, self._config)
+        session = Session(
+            self._config,
+            link,
+            self._board,
+            clock=self._clock,
+            late=self._late,
+            late_window=self._late_window,
+            pins=self._pins,
+            air=self._air,
+        )
+        try:
+            self._trouble = ""
+            self._board.update(port=port)
+            self._session = session
+            link.start(session.feed, session.hang_up)
+            await session.run()
+        except AtFailure as failure:
+            log.warning("modem %s is lost: %s", self._config.id, failure)
+            self._board.update(state=ModemState.RECOVERING, detail=f"{failure}; it is opened anew")
+        except asyncio.CancelledError:
+            self._board.update(state=ModemState.ABSENT, detail="stopped")
+            raise
+        finally:
+            self._session = None
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(STOP_LIMIT):
+                        await session.idle()
+            finally:
+                session.hang_up("closed")
+                await link.close()
+
+    def _tell(self, problem: OtpBrokerError) -> None:
+        state = ModemState.ABSENT
+        if isinstance(problem, Misconfigured):
+            state = ModemState.BLOCKED
+        elif self.status.state is ModemState.RECOVERING and self.recovering:
+            state = ModemState.RECOVERING
+        self._board.update(state=state, detail=str(problem))
+        if problem.detail != self._trouble:
+            self._trouble = problem.detail
+            log.warning("modem %s: %s", self._config.id, problem)
+
+
+def _snapshot(config: ModemSection) -> ModemStatus:
+    return ModemStatus(
+        id=config.id,
+        name=config.label,
+        state=ModemState.ABSENT if config.active else ModemState.INACTIVE,
+        imei=config.imei or "",
+        port=config.port or "",
+        prefixes=config.prefixes,
+        default=config.default,
+        send_from_api=config.send_from_api,
+        active=config.active,
+    )

@@ -1,0 +1,264 @@
+"""The life of one open port: start-up, sending, looking after the modem, until the link or the modem is lost."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from otpbroker.config.model import ModemSection
+from otpbroker.errors import Misconfigured
+from otpbroker.events import ModemState
+from otpbroker.modem import answers
+from otpbroker.modem.at import AtConversation, Writer
+from otpbroker.modem.causes import sim_trouble
+from otpbroker.modem.dialect import GENERIC
+from otpbroker.modem.registration import Registration
+from otpbroker.modem.results import LinkLost
+from otpbroker.modem.sim import PinMemory, SimLock, unusable
+from otpbroker.modem.startup import Startup
+from otpbroker.modem.status import StatusBoard
+from otpbroker.modem.timeouts import QUIET
+from otpbroker.modem.transmit import AirTimes, Part, Transmitter
+from otpbroker.sms.submission import Refused, SendResult, Sent, Unknown
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = 60.0  # seconds between proofs of life
+_RECHECK = 15.0  # between looks at a registration that should have told of itself
+_SIM_BUSY = 1.0  # between looks at a SIM that is being read
+_SIM_BLOCKED = 60.0  # between looks at a SIM that needs hands: only a question, never a try
+
+_UNREGISTERED = {
+    "searching": "searching for a network",
+    "denied": "the network refuses this SIM: is it active, and has it credit?",
+    "none": "not in a network: is the antenna connected, and is there coverage?",
+}
+
+
+class LateAnswers(Protocol):
+    """Who wants to hear the answer to a message that was in the air when the process died."""
+
+    def expected(self, modem_id: str) -> bool: ...
+
+    def arrived(self, modem_id: str, reference: int) -> None:
+        """A `+CMGS: <reference>` came before this process sent anything through the modem."""
+        ...
+
+    def over(self, modem_id: str) -> None:
+        """The modem is awake: no more will come. Told only if one was expected."""
+        ...
+
+
+class Session:
+    """Used once. `run` ends by cancellation or by the `AtFailure` that cost the modem."""
+
+    def __init__(
+        self,
+        config: ModemSection,
+        writer: Writer,
+        board: StatusBoard,
+        *,
+        clock: Callable[[], float],
+        late: LateAnswers,
+        late_window: float,
+        pins: PinMemory,
+        air: AirTimes,
+    ) -> None:
+        self._config = config
+        self._board = board
+        self._clock = clock
+        self._late = late
+        self._late_window = late_window
+        self._pins = pins
+        self._air = air
+        self._at = AtConversation(writer, self._heard, GENERIC.known_codes)
+        self._registration = Registration()
+        self._startup = Startup(self._at, config, self._registration, board.update)
+        self._transmitter: Transmitter | None = None
+        self._attention = asyncio.Event()  # something happened that `run` has to look at
+        self._turn = asyncio.Lock()  # a message, or a look after the modem
+        self._listening = False  # for a predecessor's answer
+        self._reset = False  # the modem or its SIM has to be started anew
+        self._detail = ""
+
+    def feed(self, data: bytes) -> None:
+        self._at.feed(data)
+
+    def hang_up(self, reason: str) -> None:
+        """The link is gone or closed: whatever waits for an answer ends."""
+        self._at.hang_up(reason)
+        self._attention.set()
+
+    async def run(self) -> None:
+        try:
+            await self._listen()
+            while True:
+                self._board.update(state=ModemState.STARTING, detail="")
+                await self._start()
+                await self._attend()
+        finally:
+            self._transmitter = None
+
+    async def send(self, parts: tuple[Part, ...], deadline: float, *, more: bool) -> SendResult:
+        """One message after the other, each when its turn comes."""
+        async with self._turn:
+            transmitter = self._transmitter
+            if transmitter is None or not self._board.ready:
+                return Refused("not-ready", retryable=True)
+            self._board.update(state=ModemState.SENDING)
+            try:
+                result = await transmitter.send(parts, deadline, more=more)
+            except asyncio.CancelledError:
+                self._settle()
+                raise
+            if transmitter.refusal is not None and sim_trouble(transmitter.refusal):
+                self._reset = True
+            self._settle(result)
+            return result
+
+    async def idle(self) -> None:
+        """Return when no message is in the air."""
+        async with self._turn:
+            return
+
+    async def _listen(self) -> None:
+        """A predecessor's answer may still be on its way: say nothing that could spoil it."""
+        if self._late.expected(self._config.id):
+            self._listening = True
+            await self._pause(self._late_window)
+
+    async def _start(self) -> None:
+        self._reset = False
+        startup = self._startup
+        await self._at.resync(QUIET if self._listening else 0.0)
+        await startup.identify()
+        await self._unlock()
+        await startup.read_sim()
+        await startup.watch_registration()
+        while not self._registration.registered:
+            self._board.update(detail=_UNREGISTERED.get(self._registration.word, "searching for a network"))
+            if not await self._pause(_RECHECK):
+                await startup.read_registration()
+        self._detail = await startup.prepare()
+        await startup.read_signal()
+        await startup.read_operator()
+        self._transmitter = Transmitter(
+            self._config.id,
+            self._at,
+            self._air,
+            keeps_link=startup.keeps_link,
+            first_limit=startup.dialect.first_limit,
+        )
+        if self._listening:
+            self._listening = False
+            self._late.over(self._config.id)
+        self._settle()
+
+    async def _unlock(self) -> None:
+        """Return when the SIM is usable, for as long as that takes."""
+        lock = SimLock(self._at, self._startup.dialect, self._config, self._pins)
+        while True:
+            iccid = await self._startup.read_iccid()
+            state = await lock.state()
+            if state == "READY":
+                lock.opened(iccid, self._startup.imei)
+                self._board.update(state=ModemState.STARTING, detail="")
+                return
+            if state == "SIM busy":
+                self._board.update(detail="the SIM is not ready yet")
+                await self._pause(_SIM_BUSY)
+                continue
+            try:
+                if state != "SIM PIN":
+                    raise unusable(state)
+                if not await lock.enter_pin(iccid, self._startup.imei):
+                    await self._pause(_SIM_BUSY)
+            except Misconfigured as problem:
+                if self._board.status.state is not ModemState.BLOCKED:
+                    log.warning("modem %s is blocked: %s", self._config.id, problem)
+                self._board.update(state=ModemState.BLOCKED, detail=str(problem))
+                await self._pause(_SIM_BLOCKED)
+
+    async def _attend(self) -> None:
+        """Return when the modem has to be started anew."""
+        while True:
+            called = await self._pause(HEARTBEAT)
+            async with self._turn:
+                if self._reset:
+                    self._transmitter = None
+                    log.warning("modem %s is started anew", self._config.id)
+                    return
+                if not self._at.in_step:
+                    await self._at.resync()
+                    await self._startup.read_registration()
+                elif not called:
+                    await self._startup.read_signal()
+                    await self._startup.read_registration()
+                self._settle()
+
+    async def _pause(self, seconds: float) -> bool:
+        """Whether something called for attention within the time. Raises `LinkLost`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._attention.wait()
+            called = True
+        except TimeoutError:
+            called = False
+        self._attention.clear()
+        if self._at.lost:
+            raise LinkLost("the port hung up")
+        return called
+
+    def _settle(self, result: SendResult | None = None) -> None:
+        """The state as it follows from the facts, together with what a result counts."""
+        changes = self._counted(result)
+        if self._transmitter is None:
+            self._board.update(**changes)
+            return
+        if self._reset or not self._at.in_step:
+            self._attention.set()
+            changes |= {"state": ModemState.RECOVERING, "detail": "did not answer as it should; being brought back"}
+        elif self._registration.registered:
+            changes |= {"state": ModemState.READY, "detail": self._detail}
+        else:
+            word = self._registration.word
+            changes |= {"state": ModemState.STARTING, "detail": _UNREGISTERED.get(word, "searching for a network")}
+        self._board.update(**changes)
+
+    def _counted(self, result: SendResult | None) -> dict[str, object]:
+        status = self._board.status
+        match result:
+            case Sent():
+                return {"sent": status.sent + 1, "last_activity": self._clock()}
+            case Unknown():
+                return {"unknown": status.unknown + 1, "last_activity": self._clock()}
+            case Refused():
+                return {"failed": status.failed + 1, "last_activity": self._clock()}
+        return {}
+
+    def _heard(self, line: str, _pdu: str) -> None:
+        """A line that nobody asked for."""
+        if self._registration.note(line):
+            self._board.update(registration=self._registration.word)
+            if not self._turn.locked():
+                self._settle()
+            self._attention.set()
+        elif line.startswith(("+CSQ:", "^RSSI:")):
+            self._board.update(signal_dbm=answers.signal_dbm(line))
+        elif self._listening and (reference := answers.number((line,), "+CMGS:")) is not None:
+            self._late.arrived(self._config.id, reference)
+            self._attention.set()
+        elif line.startswith("+CPIN:"):
+            self._call_for_start(needed=not line.endswith(": READY"))
+        elif line.startswith(self._startup.dialect.restarted):
+            self._call_for_start(needed=True)
+        else:
+            code, colon, _ = line.partition(":")
+            log.debug("modem %s: %s", self._config.id, code[:16] if colon else f"{len(line)} characters")
+
+    def _call_for_start(self, *, needed: bool) -> None:
+        if needed and self._transmitter is not None:
+            self._reset = True
+            if not self._turn.locked():
+                self._settle()
+        self._attention.set()

@@ -1,0 +1,155 @@
+"""Unlocking the SIM: each configured PIN is tried once, and never when the next wrong one could need the PUK."""
+
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+
+from otpbroker.config.model import ModemSection
+from otpbroker.errors import Misconfigured
+from otpbroker.modem.answers import value
+from otpbroker.modem.at import AtConversation
+from otpbroker.modem.dialect import Dialect
+from otpbroker.modem.results import AtError, AtTimeout, quoted
+
+# A SIM allows three tries; below two a wrong one would block it (3GPP TS 11.11 section 11.3.1).
+LEAST_TRIES = 2
+
+_CME_STATES = {  # 27.007 section 9.2.1
+    10: "SIM not inserted",
+    11: "SIM PIN",
+    12: "SIM PUK",
+    13: "SIM failure",
+    15: "SIM wrong",
+    18: "SIM PUK2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    iccid: str
+    imei: str
+    digest: bytes
+
+    def same_sim(self, iccid: str, imei: str) -> bool:
+        """By the SIM's own identity where both sides know it, else by the modem it is in."""
+        return self.iccid == iccid if self.iccid and iccid else self.imei == imei
+
+
+class PinMemory:
+    """Which PINs were tried on which SIM and not accepted: keyed hashes, in memory only; outlives the modems."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._tries: list[_Try] = []
+
+    def tried(self, pin: str, iccid: str, imei: str) -> bool:
+        digest = self._digest(pin)
+        return any(each.digest == digest and each.same_sim(iccid, imei) for each in self._tries)
+
+    def remember(self, pin: str, iccid: str, imei: str) -> None:
+        if not self.tried(pin, iccid, imei):
+            self._tries.append(_Try(iccid, imei, self._digest(pin)))
+
+    def forget(self, pin: str, iccid: str, imei: str) -> None:
+        """It was right after all."""
+        digest = self._digest(pin)
+        self._tries = [each for each in self._tries if each.digest != digest or not each.same_sim(iccid, imei)]
+
+    def _digest(self, pin: str) -> bytes:
+        return hmac.digest(self._key, pin.encode(), "sha256")
+
+
+class SimLock:
+    """The lock of the SIM in one modem."""
+
+    def __init__(
+        self, conversation: AtConversation, dialect: Dialect, config: ModemSection, pins: PinMemory
+    ) -> None:
+        self._at = conversation
+        self._dialect = dialect
+        self._config = config
+        self._pins = pins
+        self._given = False
+
+    async def state(self) -> str:
+        """`READY`, `SIM PIN`, `SIM PUK`, `SIM not inserted`, ..., or `SIM busy` (27.007 section 8.3)."""
+        try:
+            state = value(await self._at.command("AT+CPIN?"))
+        except AtError as error:
+            # 14 SIM busy, or whatever modems answer before they looked for a SIM.
+            state = _CME_STATES.get(error.number or 0, "SIM busy") if error.kind == "cme" else "SIM busy"
+        return "SIM busy" if state == "SIM PIN" and self._given else state
+
+    async def enter_pin(self, iccid: str, imei: str) -> bool:
+        """Give the configured PIN, once; False: the SIM was too busy to look at it.
+
+        Raises `Misconfigured` where hands are needed.
+        """
+        if self._config.pin is None:
+            raise Misconfigured(
+                "pin-missing", "the SIM asks for its PIN", remedy="set the modem's pin, or take the PIN off the SIM"
+            )
+        pin = self._config.pin.get_secret_value()
+        if self._pins.tried(pin, iccid, imei):
+            raise _wrong_pin()
+        left = await self._tries_left()
+        if left is not None and left < LEAST_TRIES:
+            raise Misconfigured(
+                "pin-last-try",
+                f"the SIM has {left} PIN tries left; the agent does not use the last one",
+                remedy="unlock the SIM in a phone, then correct the modem's pin",
+            )
+        # Remembered before it is given: an answer that gets lost must not lead to a second try.
+        self._pins.remember(pin, iccid, imei)
+        try:
+            await self._at.command(f"AT+CPIN={quoted(pin)}")
+        except AtError as error:
+            if error.code == "cme-14":
+                self._pins.forget(pin, iccid, imei)
+                return False
+            raise _wrong_pin() from error
+        except AtTimeout:
+            await self._at.resync()
+            if await self.state() == "SIM PIN":
+                raise _wrong_pin() from None
+        self._given = True
+        return True
+
+    def opened(self, iccid: str, imei: str) -> None:
+        """The SIM is open: whatever PIN was given was right."""
+        if self._config.pin is not None:
+            self._pins.forget(self._config.pin.get_secret_value(), iccid, imei)
+
+    async def _tries_left(self) -> int | None:
+        for command, pattern in self._dialect.pin_tries:
+            try:
+                lines = await self._at.command(command)
+            except AtError:
+                continue
+            except AtTimeout:
+                await self._at.resync()
+                continue
+            for line in lines:
+                if found := re.match(pattern, line):
+                    return int(found[1])
+        return None
+
+
+def unusable(state: str) -> Misconfigured:
+    """What to tell of a SIM that no PIN can open."""
+    if "PUK" in state:
+        return Misconfigured(
+            "sim-puk", "the SIM asks for its PUK", remedy="unlock it in a phone with the PUK of its card"
+        )
+    if state == "SIM not inserted":
+        return Misconfigured("sim-missing", "there is no SIM", remedy="put a SIM in and plug the modem in again")
+    return Misconfigured("sim-blocked", f"the SIM is not usable: {state}", remedy="try the SIM in a phone")
+
+
+def _wrong_pin() -> Misconfigured:
+    return Misconfigured(
+        "pin-refused",
+        "the SIM did not take the configured PIN, which is not tried again",
+        remedy="correct the modem's pin, or unlock the SIM in a phone",
+    )

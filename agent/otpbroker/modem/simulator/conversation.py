@@ -1,0 +1,283 @@
+"""The modem's side of one plugged-in life: octets of the terminal in, answers and unsolicited lines out."""
+
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+from otpbroker.modem.simulator.behaviour import Behaviour, Fate
+from otpbroker.modem.simulator.command_line import (
+    CARRIAGE_RETURN,
+    END_OF_TEXT,
+    Entry,
+    MalformedLine,
+    body_of,
+    commands_of,
+)
+from otpbroker.modem.simulator.equipment import Equipment
+from otpbroker.modem.simulator.message_commands import execute
+from otpbroker.modem.simulator.network import Network
+from otpbroker.modem.simulator.phone import Part
+from otpbroker.modem.simulator.replies import AtError, Cme, Cms, Lines, Prompt, Reply, Restart, Ussd
+from otpbroker.modem.simulator.timers import Timers
+from otpbroker.sms.submission import Sms
+
+_STORM = ("^RSSI: 18", "+CREG: 1", "^BOOT: 41285164,0,0,0,75", "+CSQ: 20,99", "^HCSQ: 3,40,30,20", "RING")
+_NUMERIC = {"OK": "0", "ERROR": "4"}
+_NOISE = bytes(set(range(256)) - set(b"\r\n>"))
+
+
+class Conversation:
+    """One command line at a time; what comes meanwhile waits its turn.
+
+    `write` takes octets for the terminal, `unplug` pulls the plug (fate `UNPLUG`).
+    """
+
+    def __init__(
+        self,
+        equipment: Equipment,
+        network: Network,
+        write: Callable[[bytes], None],
+        unplug: Callable[[], None],
+        dice: random.Random,
+    ) -> None:
+        self._equipment = equipment
+        self._network = network
+        self._write = write
+        self._unplug = unplug
+        self._dice = dice
+        self._entry = Entry()
+        self._prompt: tuple[Prompt, Fate] | None = None
+        self._busy = False
+        self._deaf = False
+        self._timers = Timers()
+        self._storm_timers = Timers()
+        self._storm_lines = itertools.cycle(_STORM)
+        self.obey(equipment.behaviour)
+
+    def listen(self, octets: bytes) -> None:
+        """What the terminal has written."""
+        if self._deaf or self._equipment.behaviour.silent:
+            return
+        self._entry.type(octets)
+        self._advance()
+
+    def obey(self, before: Behaviour) -> None:
+        """The equipment's behaviour is new; `before` was in force until now."""
+        now = self._equipment.behaviour
+        if now.registration != before.registration:
+            for name in ("+CREG", "+CGREG", "+CEREG"):
+                if self._equipment.settings.number(name):
+                    self.announce(f"{name}: {self._equipment.registration}")
+        self._storm_timers.cancel()
+        if now.storm > 0:
+            self._storm_timers.after(now.storm, self._storm)
+
+    def announce(self, *lines: str) -> None:
+        """Unsolicited lines: one block."""
+        if not self._deaf:
+            self._say(_block(lines))
+
+    def restart(self) -> None:
+        """The modem starts anew: all that was going on is gone, and it is deaf while it boots."""
+        self._timers.cancel()
+        self._entry.clear()
+        self._prompt = None
+        self._busy = False
+        self._deaf = True
+        self._equipment.restart()
+        self._equipment.counters.resets += 1
+        self._timers.after(self._equipment.behaviour.boot, self._booted)
+
+    def deliver(self, pdu: str) -> None:
+        """A short message from the network, as `+CNMI` wants it shown."""
+        self._take_in("+CMT: ,", "+CMTI", pdu, self._equipment.settings.cnmi[1], direct=(2, 3))
+
+    def close(self) -> None:
+        self._deaf = True
+        self._timers.cancel()
+        self._storm_timers.cancel()
+
+    def _booted(self) -> None:
+        self._deaf = False
+        sim = self._equipment.sim
+        if not sim.absent and sim.puk_left:
+            self.announce(f"+CPIN: {sim.state}")
+        self.announce("SMS Ready")
+
+    def _storm(self) -> None:
+        self.announce(next(self._storm_lines))
+        self._storm_timers.after(self._equipment.behaviour.storm, self._storm)
+
+    def _advance(self) -> None:
+        while self._entry and not self._busy and not self._deaf:
+            fresh, unit = self._entry.advance(END_OF_TEXT if self._prompt else CARRIAGE_RETURN)
+            if fresh and (self._equipment.settings.echo or self._equipment.behaviour.echo_stuck):
+                self._say(fresh.translate(None, b"\n" + END_OF_TEXT))
+            if unit is None:
+                return
+            if self._prompt is None:
+                self._carry_out(unit)
+            else:
+                prompt, fate = self._prompt
+                self._prompt = None
+                self._take_text(prompt, fate, unit)
+
+    def _carry_out(self, line: bytes) -> None:
+        """A command line: its commands in turn until one fails, then one final result (V.250 section 5.2)."""
+        body = body_of(line)
+        if body is None:
+            return
+        replies: list[Reply] = []
+        final = "OK"
+        try:
+            for command in commands_of(body):
+                reply = execute(self._equipment, command)
+                replies.append(reply)
+                if isinstance(reply, Prompt):
+                    break
+        except MalformedLine:
+            final = AtError(Cme.NOT_SUPPORTED).line(self._equipment.settings.number("+CMEE"))
+        except AtError as error:
+            final = error.line(self._equipment.settings.number("+CMEE"))
+        self._hold(self._equipment.behaviour.latency, lambda: self._reply(replies, final))
+
+    def _reply(self, replies: list[Reply], final: str) -> None:
+        if replies and isinstance(replies[-1], Prompt):
+            self._show(replies[-1])
+            return
+        self._answer([reply for reply in replies if isinstance(reply, tuple) and reply], final)
+        for reply in replies:
+            match reply:
+                case Ussd(code):
+                    self._answer_ussd(code)
+                case Restart():
+                    self.restart()
+
+    def _show(self, prompt: Prompt) -> None:
+        fate = self._next_fate()
+        self._prompt = prompt, fate
+        if fate is not Fate.LOST_PROMPT:
+            self._equipment.counters.prompts += 1
+            self._say(self._noise() + b"\r\n> ")
+
+    def _next_fate(self) -> Fate:
+        behaviour = self._equipment.behaviour
+        if not behaviour.next_sends:
+            return behaviour.every_send
+        self._equipment.behaviour = replace(behaviour, next_sends=behaviour.next_sends[1:])
+        return behaviour.next_sends[0]
+
+    def _take_text(self, prompt: Prompt, fate: Fate, text: bytes) -> None:
+        """What follows the prompt, up to control-Z or ESC (3GPP TS 27.005 sections 3.5.1 and 4.3)."""
+        if text[-1] == 0x1B:
+            self._answer([], "OK")
+            return
+        self._equipment.counters.cmgs += 1
+        written = text[:-1].decode("ascii", "replace").removeprefix("\n")
+        try:
+            part = self._network.read(prompt, written, self._equipment.settings.charset)
+        except ValueError:
+            self._answer([], AtError(Cms.INVALID_PDU).line(0))
+            return
+        air = self._air_time()
+        if fate is Fate.RESET:
+            self._hold(air / 2, self.restart)
+        else:
+            self._hold(air, lambda: self._land(part, fate))
+
+    def _air_time(self) -> float:
+        match self._equipment.behaviour.air:
+            case (shortest, longest):
+                return self._dice.uniform(shortest, longest)
+            case fixed:
+                return fixed
+
+    def _land(self, part: Part, fate: Fate) -> None:
+        """The air time is over: the phone has the message, or the network refused it."""
+        equipment = self._equipment
+        refusal = equipment.behaviour.receiver_errors.get(part.receiver)
+        if refusal is None and fate is Fate.ERROR:
+            refusal = equipment.behaviour.cms_error
+        if refusal is not None:
+            self._answer([], f"+CMS ERROR: {refusal}")
+            return
+        reference = equipment.next_reference()
+        self._network.carry(equipment.identity.name, part)
+        if part.status_report and equipment.behaviour.status_report is not None:
+            self._timers.after(equipment.behaviour.status_report, lambda: self._report(part.receiver, reference))
+        sent: list[Lines] = [(f"+CMGS: {reference}",)]
+        match fate:
+            case Fate.LOST_OK:
+                pass
+            case Fate.LATE_OK:
+                self._timers.after(equipment.behaviour.late, lambda: self._answer(sent, "OK"))
+            case Fate.UNPLUG:
+                self._unplug()
+            case _:
+                self._answer(sent, "OK")
+
+    def _report(self, receiver: str, reference: int) -> None:
+        pdu = self._network.status_report(receiver, reference)
+        self._take_in("+CDS: ", "+CDSI", pdu, self._equipment.settings.cnmi[3], direct=(1,))
+
+    def _take_in(self, shown: str, stored: str, pdu: str, mode: int, *, direct: tuple[int, ...]) -> None:
+        counters = self._equipment.counters
+        counters.incoming += 1
+        if mode in direct:
+            self.announce(f"{shown}{Sms.tpdu_length(pdu)}", pdu)
+            return
+        index = self._equipment.keep(pdu)
+        if index is None:
+            counters.incoming_lost += 1
+        elif mode:
+            self.announce(f'{stored}: "SM",{index}')
+
+    def _answer_ussd(self, code: str) -> None:
+        behaviour = self._equipment.behaviour
+        text = behaviour.ussd.get(code, f"{self._equipment.identity.operator}: {code}")
+        if self._equipment.settings.charset == "UCS2":
+            line = f'+CUSD: 0,"{text.encode("utf-16-be").hex().upper()}",72'
+        else:
+            line = f'+CUSD: 0,"{text}",15'
+        if self._equipment.settings.number("+CUSD") == 1:
+            self._timers.after(behaviour.ussd_delay, lambda: self.announce(line))
+
+    def _hold(self, seconds: float, act: Callable[[], None]) -> None:
+        """Act after a time in which the modem takes no further command; at once if there is none."""
+        if seconds <= 0:
+            act()
+            return
+        self._busy = True
+
+        def finish() -> None:
+            self._busy = False
+            act()
+            self._advance()
+
+        self._timers.after(seconds, finish)
+
+    def _answer(self, blocks: list[Lines], final: str) -> None:
+        settings = self._equipment.settings
+        storm = self._equipment.behaviour.storm > 0
+        octets = bytearray(self._noise())
+        for block in blocks:
+            octets += _block(block)
+            if storm:
+                octets += _block((next(self._storm_lines),))
+        if not settings.quiet:
+            verbose = settings.verbose or final not in _NUMERIC
+            octets += _block((final,)) if verbose else f"{_NUMERIC[final]}\r".encode()
+        self._say(bytes(octets))
+
+    def _noise(self) -> bytes:
+        return bytes(self._dice.choices(_NOISE, k=self._equipment.behaviour.noise))
+
+    def _say(self, octets: bytes) -> None:
+        if octets and not self._equipment.behaviour.silent:
+            self._write(octets)
+
+
+def _block(lines: Lines) -> bytes:
+    """`<CR><LF>` before the first line and after each one (V.250 section 5.7.1)."""
+    return "\r\n{}\r\n".format("\r\n".join(lines)).encode("ascii", "replace")

@@ -1,0 +1,127 @@
+"""From an open port to a modem that can send: each step of the conversation, and what it finds out."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from otpbroker.config.model import ModemSection
+from otpbroker.modem import answers
+from otpbroker.modem.at import AtConversation
+from otpbroker.modem.dialect import GENERIC, Dialect, dialect_of
+from otpbroker.modem.registration import Registration
+from otpbroker.modem.results import AtError, AtTimeout, quoted
+from otpbroker.modem.timeouts import QUIET
+
+
+class Startup:
+    """The steps, in their order; `tell` takes the fields of the snapshot as they become known.
+
+    Every step may raise `AtTimeout` or `LinkLost`. Commands that not every modem has are allowed to fail.
+    """
+
+    def __init__(
+        self,
+        conversation: AtConversation,
+        config: ModemSection,
+        registration: Registration,
+        tell: Callable[..., Any],
+    ) -> None:
+        self._at = conversation
+        self._config = config
+        self._registration = registration
+        self._tell = tell
+        self.dialect: Dialect = GENERIC
+        self.imei = ""
+        self.keeps_link = False
+
+    async def identify(self) -> None:
+        """Echo off, errors as numbers, who made it."""
+        await self.ask("ATE0")
+        await self.ask("AT+CMEE=1")
+        maker = await self.ask("AT+CGMI")
+        if not maker:  # an OK without the answer may be an earlier command's
+            await self._at.resync(QUIET)
+            maker = await self.ask("AT+CGMI")
+        manufacturer = answers.value(maker)
+        model = answers.value(await self.ask("AT+CGMM"))
+        revision = re.sub(r"^Revision: ?", "", answers.value(await self.ask("AT+CGMR")))
+        self.imei = answers.digits(await self.ask("AT+CGSN"), 14)
+        self.dialect = dialect_of(manufacturer, model)
+        self._at.known_codes = self.dialect.known_codes
+        self._tell(manufacturer=manufacturer, model=model, revision=revision, imei=self.imei)
+        for command in self.dialect.start:
+            await self.ask(command)
+
+    async def read_iccid(self) -> str:
+        """The SIM's own number, readable before the PIN on most modems; "" if not."""
+        for command in self.dialect.iccid:
+            if iccid := answers.digits(await self.ask(command), 18):
+                self._tell(iccid=iccid)
+                return iccid
+        return ""
+
+    async def read_sim(self) -> None:
+        imsi = answers.digits(await self.ask("AT+CIMI"), 14)
+        self._tell(imsi=imsi, msisdn=answers.own_number(await self.ask("AT+CNUM")))
+
+    async def watch_registration(self) -> None:
+        """Changes are told from here on, and the state of now is read."""
+        await self.ask("AT+CREG=1")
+        await self.ask("AT+CEREG=1")
+        await self.read_registration()
+
+    async def read_registration(self) -> None:
+        for command in ("AT+CREG?", "AT+CEREG?"):
+            for line in await self.ask(command):
+                self._registration.note(line)
+        self._tell(registration=self._registration.word)
+
+    async def prepare(self) -> str:
+        """PDU mode, service centre, reports; returns what an administrator should know, or "". Raises `AtError`."""
+        await self._at.command("AT+CMGF=0")
+        detail = await self._service_centre()
+        # Phase 2: reports and messages then need no +CNMA, whose absence would switch them off after 17 s.
+        await self.ask("AT+CSMS=0")
+        for command in self.dialect.notify:
+            if await self._accepted(command):
+                break
+        self.keeps_link = self.dialect.keeps_link and bool(await self.ask("AT+CMMS?"))
+        return detail
+
+    async def read_signal(self) -> None:
+        for line in await self.ask(self.dialect.signal):
+            self._tell(signal_dbm=answers.signal_dbm(line))
+
+    async def read_operator(self) -> None:
+        self._tell(operator=answers.operator(await self.ask("AT+COPS?")))
+
+    async def _service_centre(self) -> str:
+        line = await self.ask("AT+CSCA?")
+        known = answers.fields(line[0])[0] if line and answers.fields(line[0]) else ""
+        wanted = self._config.smsc
+        if wanted and wanted != known:
+            kind = 145 if wanted.startswith("+") else 129  # 24.011 section 8.2.5.2: international, unknown
+            if await self._accepted(f"AT+CSCA={quoted(wanted)},{kind}"):
+                known = wanted
+        self._tell(smsc=known)
+        return "" if known else "the SIM has no SMS service centre: set the modem's smsc"
+
+    async def ask(self, command: str) -> tuple[str, ...]:
+        """The answer, or nothing from a modem that does not know the command."""
+        try:
+            return await self._at.command(command)
+        except AtError:
+            return ()
+        except AtTimeout:
+            await self._at.resync()
+            return ()
+
+    async def _accepted(self, command: str) -> bool:
+        try:
+            await self._at.command(command)
+        except AtError:
+            return False
+        except AtTimeout:
+            await self._at.resync()
+            return False
+        return True

@@ -1,0 +1,131 @@
+"""Sending a message's parts by AT+CMGS in PDU mode (27.005 section 4.3), and what may be said of the end."""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from otpbroker.errors import Rejected
+from otpbroker.modem.answers import number
+from otpbroker.modem.at import AtConversation
+from otpbroker.modem.causes import retryable
+from otpbroker.modem.results import AtError, AtFailure, AtTimeout, LinkLost, NotSubmitted
+from otpbroker.sms.submission import Refused, SendResult, Sent, Sms, Unknown
+
+log = logging.getLogger(__name__)
+
+_REMEMBERED = 50
+_LEAST_LIMIT = 10.0  # seconds; a network that is asked again after that is asked twice
+_MOST_LIMIT = 60.0  # by then every modem's own timer for the network's answer is over (24.011 section 10, TC1M)
+
+
+class AirTimes:
+    """How long this modem took between the PDU and the answer, and so how long to wait for the next one."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
+
+    def add(self, seconds: float) -> None:
+        self._seconds.append(seconds)
+
+    def limit(self, first: float) -> float:
+        """Four times the 95th percentile, within bounds; `first` as long as nothing is known."""
+        if not self._seconds:
+            return first
+        ordered = sorted(self._seconds)
+        return min(_MOST_LIMIT, max(_LEAST_LIMIT, 4 * ordered[int(0.95 * (len(ordered) - 1))]))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part, ready for the wire."""
+
+    command: str
+    pdu: str
+
+    def __repr__(self) -> str:
+        return f"Part({self.command})"
+
+
+def prepare(sms: Sms) -> tuple[Part, ...]:
+    """The parts as they go out; done while the message before is in the air."""
+    return tuple(Part(f"AT+CMGS={Sms.tpdu_length(pdu)}", pdu) for pdu in sms.pdus)
+
+
+class Transmitter:
+    """Sends through one conversation, one message at a time."""
+
+    def __init__(
+        self, modem_id: str, conversation: AtConversation, air: AirTimes, *, keeps_link: bool, first_limit: float
+    ) -> None:
+        self._modem_id = modem_id
+        self._at = conversation
+        self._air = air
+        self._may_keep_link = keeps_link
+        self._first_limit = first_limit
+        self.refusal: AtError | None = None  # why the last part was not taken
+
+    async def send(self, parts: tuple[Part, ...], deadline: float, *, more: bool) -> SendResult:
+        """Every part in order; `deadline` on the loop's clock. From the first PDU on it cannot be cancelled."""
+        self.refusal = None
+        if self._may_keep_link and (more or len(parts) > 1):
+            await self._keep_link()
+        references: tuple[int, ...] = ()
+        loop = asyncio.get_running_loop()
+        for part in parts:
+            if loop.time() >= deadline:
+                return self._unsent("expired", references, again=False)
+            begun = loop.time()
+            try:
+                lines = await self._at.submit(
+                    part.command,
+                    part.pdu,
+                    limit=self._air.limit(self._first_limit),
+                    cancellable=not references,
+                )
+            except Rejected:
+                return self._unsent("invalid-pdu", references, again=False)
+            except NotSubmitted as failure:
+                return self._not_submitted(failure.reason, references)
+            except AtError as error:
+                return self._refused(error, references)
+            except AtTimeout as failure:
+                reference = number(failure.lines, "+CMGS:")
+                return Unknown("no-answer", references if reference is None else (*references, reference))
+            except LinkLost:
+                return Unknown("link-lost", references)
+            reference = number(lines, "+CMGS:")
+            if reference is None:
+                return Unknown("no-reference", references)
+            references = (*references, reference)
+            self._air.add(loop.time() - begun)
+        return Sent(references)
+
+    async def _keep_link(self) -> None:
+        """Ask once for the relay link to stay up between messages (27.005 section 3.5.6)."""
+        self._may_keep_link = False
+        try:
+            await self._at.command("AT+CMMS=2")
+        except AtFailure as failure:
+            log.info("modem %s does not keep the relay link: %s", self._modem_id, failure)
+
+    def _not_submitted(self, reason: AtFailure, references: tuple[int, ...]) -> SendResult:
+        match reason:
+            case AtError():
+                return self._refused(reason, references)
+            case AtTimeout():
+                return self._unsent("no-prompt", references)
+            case LinkLost():
+                return self._unsent("link-lost", references)
+        return self._unsent("out-of-step", references)
+
+    def _refused(self, error: AtError, references: tuple[int, ...]) -> SendResult:
+        self.refusal = error
+        log.warning("modem %s refused part %d: %s", self._modem_id, len(references) + 1, error.code)
+        return self._unsent(error.code, references, again=retryable(error))
+
+    def _unsent(self, cause: str, references: tuple[int, ...], *, again: bool = True) -> SendResult:
+        """This part certainly did not leave; whether the message did in part depends on the parts before."""
+        if references:
+            return Unknown(cause if cause == "expired" else "part-lost", references)
+        return Refused(cause, again)

@@ -1,0 +1,45 @@
+"""Authenticated encryption of what must be readable by this device alone (AES-256-GCM, NIST SP 800-38D)."""
+
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from otpbroker.errors import Misconfigured
+
+_NONCE_OCTETS = 12
+_KEY_OCTETS = 32
+
+
+class Sealer:
+    """Seals with one key; `context` is authenticated, so a sealed value can't be moved to another place."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def seal(self, plain: bytes, context: str) -> bytes:
+        nonce = os.urandom(_NONCE_OCTETS)
+        return nonce + self._cipher.encrypt(nonce, plain, context.encode())
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        """Raises `Misconfigured` when the key or the context is another one, or the octets were changed."""
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_OCTETS], sealed[_NONCE_OCTETS:], context.encode())
+        except InvalidTag:
+            raise Misconfigured("seal-broken", f"{context} was sealed with another key") from None
+
+
+def key_file(path: Path) -> bytes:
+    """The key in a file that only its owner reads; made at the first call."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        key = path.read_bytes()
+        if len(key) != _KEY_OCTETS:
+            raise Misconfigured("key-damaged", f"{path} does not hold a key", remedy="remove it") from None
+        return key
+    key = os.urandom(_KEY_OCTETS)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key)
+    return key

@@ -1,0 +1,90 @@
+"""What the pages of the admin site are given, and what the site asks of the agent."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from quart import Blueprint, g
+
+from otpbroker.clock import Clock
+from otpbroker.config.model import Administrator, Config
+from otpbroker.events import ModemStatus
+from otpbroker.messaging.command import Command, ListModems, Origin
+from otpbroker.messaging.outcome import ModemList, Outcome, Result
+from otpbroker.web.hashing import HashingThread
+from otpbroker.web.live import Monitor
+from otpbroker.web.sessions import Sessions
+from otpbroker.web.setup_code import SetupCode
+from otpbroker.web.sign_in import SignIn
+
+
+class Store(Protocol):
+    """The one document that describes the device."""
+
+    @property
+    def config(self) -> Config: ...
+
+    async def update(self, change: Callable[[Config], Config], /, *, by: str) -> Config:
+        """Validate and write the changed document, or raise and keep the old one."""
+        ...
+
+
+class Dispatcher(Protocol):
+    """The one way of a command into the core."""
+
+    @property
+    def waiting(self) -> int: ...
+
+    async def submit(self, command: Command, origin: Origin, /, *, wait: float | None) -> Result: ...
+
+    async def outcome(self, message_id: str, /, *, caller: str | None) -> Outcome | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The parts that a page may use; `api_urls` are the addresses that REST answers on now."""
+
+    store: Store
+    dispatcher: Dispatcher
+    monitor: Monitor
+    sessions: Sessions
+    sign_in: SignIn
+    setup_code: SetupCode
+    hashing: HashingThread
+    api_urls: Callable[[], Sequence[str]]
+    clock: Clock
+    closing: asyncio.Event
+
+    async def modems(self) -> tuple[ModemStatus, ...]:
+        """Every modem as it is now."""
+        match await self.dispatcher.submit(ListModems(), Origin("admin", ""), wait=None):
+            case ModemList(modems):
+                return modems
+            case other:
+                raise TypeError(f"a list of modems was expected, not {type(other).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class Navigation:
+    """A page's place in the menu: `title` is a message id, `endpoint` its view, lower `position` comes first."""
+
+    title: str
+    endpoint: str
+    position: int
+
+
+class Page(Protocol):
+    """A module of `pages/`: it is on the site by being there."""
+
+    NAVIGATION: Navigation | None
+
+    def create(self, site: Site) -> Blueprint: ...
+
+
+def administrator() -> Administrator:
+    """Who is logged in; only for views that need a log-in."""
+    found = g.administrator
+    if not isinstance(found, Administrator):
+        raise TypeError("no administrator is logged in")
+    return found

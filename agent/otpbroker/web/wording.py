@@ -1,0 +1,97 @@
+"""The words for codes, states and times: message ids for the catalogues and the functions that choose them."""
+
+from otpbroker.events import ModemState
+from otpbroker.messaging.outcome import State
+from otpbroker.web.language import gettext, ngettext
+from otpbroker.web.language import gettext_noop as _
+
+MODEM_STATES = {
+    ModemState.INACTIVE: _("Switched off"),
+    ModemState.ABSENT: _("Not connected"),
+    ModemState.STARTING: _("Starting"),
+    ModemState.READY: _("Ready"),
+    ModemState.SENDING: _("Sending"),
+    ModemState.RECOVERING: _("Recovering"),
+    ModemState.BLOCKED: _("Needs attention"),
+}
+
+MESSAGE_STATES = {
+    State.ACCEPTED: _("Accepted"),
+    State.QUEUED: _("Waiting"),
+    State.SENDING: _("Sending"),
+    State.SENT: _("Sent"),
+    State.UNKNOWN: _("Unclear"),
+    State.FAILED: _("Failed"),
+    State.EXPIRED: _("Expired"),
+    State.BLOCKED: _("Blocked"),
+}
+
+REGISTRATIONS = {
+    "home": _("home network"),
+    "roaming": _("roaming"),
+    "searching": _("searching for a network"),
+    "denied": _("the network refuses this SIM"),
+    "none": _("no network"),
+}
+
+SOURCES = {"rest": "REST", "amqp": "AMQP", "ws": "WebSocket", "admin": _("Admin site")}
+
+ERRORS = {
+    "blocked": _("The receiver is on the block list."),
+    "busy": _("Too many log-ins at once. Try again in a few seconds."),
+    "expired": _("Its time passed before a modem could send it."),
+    "internal-error": _("The device made a mistake. Its log tells more."),
+    "message-empty": _("Write a message."),
+    "message-too-long": _("The message is too long."),
+    "modem-not-ready": _("This modem is not ready. See why on the overview."),
+    "modem-unknown": _("There is no such modem."),
+    "no-modem": _("No modem is ready. Connect and activate one with a working SIM."),
+    "queue-full": _("Too many messages wait already. Try again later."),
+    "receiver-invalid": _("This is not a phone number. Write it as +628123456789 or 08123456789."),
+    "receiver-missing": _("Write the receiver's number."),
+    "setup-done": _("The administrator is there already."),
+    "too-many-attempts": _("Too many attempts. Wait a moment, then try again."),
+    "too-many-streams": _("Too many live pages are open."),
+    "weak-password": _(
+        "Choose a stronger password: at least 12 characters, better a phrase of several words, "
+        "without your user name."
+    ),
+    "wrong-credentials": _("User name or password is wrong."),
+    "wrong-setup-code": _("This is not the device's setup code. Each code works once; a restart prints a new one."),
+}
+
+_BARS = (-105, -95, -85, -75)  # dBm; what phones commonly draw as one to four bars
+_STRENGTHS = (_("very weak"), _("weak"), _("fair"), _("good"), _("excellent"))
+
+
+def bars(signal_dbm: int) -> int:
+    """Received signal strength as 0 to 4 bars."""
+    return sum(signal_dbm >= least for least in _BARS)
+
+
+def strength(signal_dbm: int) -> str:
+    return gettext(_STRENGTHS[bars(signal_dbm)])
+
+
+def error(code: str | None, detail: str = "") -> str:
+    """What went wrong in the reader's words; an unlisted code shows its English detail, or itself."""
+    return gettext(ERRORS.get(code or "", detail or code or ""))
+
+
+def ago(seconds: float) -> str:
+    """How long ago: `just now`, `5 minutes ago`."""
+    whole = max(0, int(seconds))
+    if whole < 10:
+        return gettext("just now")
+    if whole < 60:
+        text, number = ngettext("%(num)s second ago", "%(num)s seconds ago", whole), whole
+    elif whole < 3600:
+        number = whole // 60
+        text = ngettext("%(num)s minute ago", "%(num)s minutes ago", number)
+    elif whole < 86400:
+        number = whole // 3600
+        text = ngettext("%(num)s hour ago", "%(num)s hours ago", number)
+    else:
+        number = whole // 86400
+        text = ngettext("%(num)s day ago", "%(num)s days ago", number)
+    return text % {"num": number}

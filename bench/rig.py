@@ -1,0 +1,122 @@
+"""The things under test, as processes of their own: simulated modems, the agent, and what /proc tells of it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from otpbroker.modem.simulator import ControlClient
+from otpbroker.passwords import hash_password
+
+USER = "bench"
+PASSWORD = secrets.token_urlsafe(18)
+_TICKS = os.sysconf("SC_CLK_TCK")
+_START_LIMIT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Modems:
+    """A running simulator: port paths, and its control socket."""
+
+    ports: tuple[str, ...]
+    control: ControlClient
+
+
+@dataclass(frozen=True, slots=True)
+class RunningAgent:
+    """A running agent; `started` is how many seconds it took until REST answered."""
+
+    pid: int
+    port: int
+    started: float
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far, user and system."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def resident(self) -> float:
+        """MiB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+@contextlib.asynccontextmanager
+async def modems(folder: Path, count: int, air: float) -> AsyncIterator[Modems]:
+    """`count` simulated modems on ptys, each message `air` seconds in the air."""
+    folder.mkdir(parents=True)
+    control = folder / "control"
+    command = ["simulate-modem", "--count", str(count), "--dir", str(folder / "modems"), "--control", str(control)]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "otpbroker", *command, "--air", str(air), "--json", "--with-parent"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    try:
+        async with asyncio.timeout(_START_LIMIT):
+            line = await process.stdout.readline()
+        ports = tuple(json.loads(line.removeprefix(b"READY "))["ports"])
+        yield Modems(ports, ControlClient(control))
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def agent(folder: Path, ports: tuple[str, ...]) -> AsyncIterator[RunningAgent]:
+    """The agent with these modems, all equal, and one API user; its state is in `folder` (in RAM)."""
+    folders = {name: folder / name for name in ("state", "runtime", "log")}
+    for path in folders.values():
+        path.mkdir(parents=True)
+    port = _free_port()
+    document = {
+        "sms": {"max_waiting": 100_000, "duplicate_window": 3600},
+        "modems": [{"id": f"modem-{n}", "port": path} for n, path in enumerate(ports, 1)],
+        "api": {
+            "http": {"port": port},
+            "https": {"enabled": False},
+            "users": [{"username": USER, "password": hash_password(PASSWORD)}],
+        },
+        "admin": {"listen": {"port": 0}},
+    }
+    (folders["state"] / "config.yaml").write_text(yaml.safe_dump(document))
+    options = [word for name, path in folders.items() for word in (f"--{name}", str(path))]
+    log = (folder / "agent.log").open("wb")
+    start = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "otpbroker", "run", *options), stdout=log, stderr=log
+    )
+    try:
+        async with asyncio.timeout(_START_LIMIT):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.01)  # there is nothing to wait on in another process's start
+                else:
+                    writer.close()
+                    break
+        yield RunningAgent(process.pid, port, time.perf_counter() - start)
+    finally:
+        process.terminate()
+        await process.wait()
+        log.close()
+
+
+def _free_port() -> int:
+    import socket  # noqa: PLC0415 # for this alone
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

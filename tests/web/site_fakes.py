@@ -1,0 +1,92 @@
+"""Fakes of what the admin site asks of the agent."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from otpbroker.config.model import AdminSection, Administrator, Config
+from otpbroker.errors import OtpBrokerError
+from otpbroker.events import ModemState, ModemStatus
+from otpbroker.messaging.command import Command, ListModems, Origin, SendSms
+from otpbroker.messaging.outcome import ModemList, Outcome, Result, State
+from otpbroker.passwords import hash_password
+from otpbroker.redact import mask_number
+
+USERNAME = "siti"
+PASSWORD = "lima ekor kucing hitam"
+ADMINISTRATOR = Administrator(username=USERNAME, password=hash_password(PASSWORD), name="Siti Rahma")
+
+MODEMS = (
+    ModemStatus(
+        id="m1",
+        name="Telkomsel",
+        state=ModemState.READY,
+        manufacturer="huawei",
+        model="E173",
+        imei="351234567890123",
+        operator="TELKOMSEL",
+        registration="home",
+        signal_dbm=-71,
+        port="/dev/ttyUSB0",
+        prefixes=("62811", "62812"),
+        default=True,
+        sent=128,
+        failed=1,
+        last_activity=time.time() - 300,
+    ),
+    ModemStatus(id="m2", name="XL", state=ModemState.READY, operator="XL", registration="home", signal_dbm=-97),
+)
+
+
+class FakeStore:
+    """A config store in memory."""
+
+    def __init__(self, *administrators: Administrator) -> None:
+        self.config = Config(admin=AdminSection(administrators=administrators))
+
+    async def update(self, change: Callable[[Config], Config], *, by: str) -> Config:
+        self.config = Config.model_validate(change(self.config).model_dump())
+        return self.config
+
+    def change_administrator(self, **changes: object) -> None:
+        administrators = tuple(found.model_copy(update=changes) for found in self.config.admin.administrators)
+        admin = self.config.admin.model_copy(update={"administrators": administrators})
+        self.config = self.config.model_copy(update={"admin": admin})
+
+
+class FakeDispatcher:
+    """A core whose modems are a list, and whose messages end as `answer` says."""
+
+    def __init__(self) -> None:
+        self.modems = list(MODEMS)
+        self.waiting = 0
+        self.answer: OtpBrokerError | dict[str, object] = {"state": State.SENT, "references": (17,)}
+        self.submitted: list[tuple[Command, Origin]] = []
+        self.outcomes: dict[str, Outcome] = {}
+
+    async def submit(self, command: Command, origin: Origin, *, wait: float | None = None) -> Result:
+        if isinstance(command, ListModems):
+            return ModemList(tuple(self.modems))
+        assert isinstance(command, SendSms)
+        self.submitted.append((command, origin))
+        if isinstance(self.answer, OtpBrokerError):
+            raise self.answer
+        now = time.time()
+        blank = Outcome(
+            id=f"out-{len(self.submitted)}",
+            state=State.SENT,
+            receiver=mask_number(command.receiver),
+            source=origin.source,
+            accepted_at=now,
+            expires_at=now + 300,
+            changed_at=now,
+            parts=1,
+            length=len(command.text),
+            modem_id=command.modem_id,
+        )
+        outcome = replace(blank, **self.answer)
+        self.outcomes[outcome.id] = outcome
+        return outcome
+
+    async def outcome(self, message_id: str, *, caller: str | None, wait: float = 0.0) -> Outcome | None:
+        return self.outcomes.get(message_id)

@@ -5,12 +5,14 @@ import contextlib
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -73,50 +75,71 @@ async def modems(folder: Path, count: int, air: float) -> AsyncIterator[Modems]:
         await process.wait()
 
 
-@contextlib.asynccontextmanager
-async def agent(folder: Path, ports: tuple[str, ...]) -> AsyncIterator[RunningAgent]:
-    """The agent with these modems, all equal, and one API user; its state is in `folder` (in RAM)."""
-    folders = {name: folder / name for name in ("state", "runtime", "log")}
-    for path in folders.values():
-        path.mkdir(parents=True)
-    port = _free_port()
-    document = {
-        "sms": {"max_waiting": 100_000, "duplicate_window": 3600},
-        "modems": [{"id": f"modem-{n}", "port": path} for n, path in enumerate(ports, 1)],
-        "api": {
-            "http": {"port": port},
-            "https": {"enabled": False},
-            "users": [{"username": USER, "password": hash_password(PASSWORD)}],
-        },
-        "admin": {"listen": {"port": 0}},
-    }
-    (folders["state"] / "config.yaml").write_text(yaml.safe_dump(document))
-    options = [word for name, path in folders.items() for word in (f"--{name}", str(path))]
-    log = (folder / "agent.log").open("wb")
-    start = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "otpbroker", "run", *options), stdout=log, stderr=log
-    )
-    try:
+class Installation:
+    """An agent's folders below `folder` (in RAM) with a configuration; it can be started, killed, started again."""
+
+    def __init__(self, folder: Path, ports: tuple[str, ...], **sections: Any) -> None:
+        """`ports` become modems `modem-1`..., all equal; `sections` replace or add to the configuration's."""
+        self.folders = {name: folder / name for name in ("state", "runtime", "log")}
+        for path in self.folders.values():
+            path.mkdir(parents=True)
+        self.output = folder / "agent.log"
+        self.port = _free_port()
+        document = {
+            "modems": [{"id": f"modem-{n}", "port": path} for n, path in enumerate(ports, 1)],
+            "api": {
+                "http": {"port": self.port},
+                "https": {"enabled": False},
+                "users": [{"username": USER, "password": hash_password(PASSWORD)}],
+            },
+            "admin": {"listen": {"port": 0}},
+        } | sections
+        (self.folders["state"] / "config.yaml").write_text(yaml.safe_dump(document))
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> RunningAgent:
+        options = [word for name, path in self.folders.items() for word in (f"--{name}", str(path))]
+        with self.output.open("ab") as log:
+            start = time.perf_counter()
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "otpbroker", "run", *options), stdout=log, stderr=log
+            )
         async with asyncio.timeout(_START_LIMIT):
             while True:
                 try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 except ConnectionRefusedError:
+                    if self._process.returncode is not None:
+                        raise RuntimeError(f"the agent ended: {self.output.read_text()}") from None
                     await asyncio.sleep(0.01)  # there is nothing to wait on in another process's start
                 else:
                     writer.close()
-                    break
-        yield RunningAgent(process.pid, port, time.perf_counter() - start)
+                    return RunningAgent(self._process.pid, self.port, time.perf_counter() - start)
+
+    async def stop(self) -> None:
+        """SIGTERM, and wait for the orderly end."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing of the process's own runs any more."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+@contextlib.asynccontextmanager
+async def agent(folder: Path, ports: tuple[str, ...]) -> AsyncIterator[RunningAgent]:
+    """A running agent with these modems and room for a heavy load."""
+    installation = Installation(folder, ports, sms={"max_waiting": 100_000, "duplicate_window": 3600})
+    try:
+        yield await installation.start()
     finally:
-        process.terminate()
-        await process.wait()
-        log.close()
+        await installation.stop()
 
 
 def _free_port() -> int:
-    import socket  # noqa: PLC0415 # for this alone
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from otpbroker.config.model import AdminSection, Administrator, Config
+from otpbroker.config.model import Administrator, AdminSection, Config
 from otpbroker.errors import OtpBrokerError
 from otpbroker.events import ModemState, ModemStatus
 from otpbroker.messaging.command import Command, ListModems, Origin, SendSms
@@ -43,9 +43,11 @@ class FakeStore:
 
     def __init__(self, *administrators: Administrator) -> None:
         self.config = Config(admin=AdminSection(administrators=administrators))
+        self.changed_by: list[str] = []
 
     async def update(self, change: Callable[[Config], Config], *, by: str) -> Config:
         self.config = Config.model_validate(change(self.config).model_dump())
+        self.changed_by.append(by)
         return self.config
 
     def change_administrator(self, **changes: object) -> None:
@@ -62,6 +64,7 @@ class FakeDispatcher:
         self.waiting = 0
         self.answer: OtpBrokerError | dict[str, object] = {"state": State.SENT, "references": (17,)}
         self.submitted: list[tuple[Command, Origin]] = []
+        self.waited: list[float | None] = []
         self.outcomes: dict[str, Outcome] = {}
 
     async def submit(self, command: Command, origin: Origin, *, wait: float | None = None) -> Result:
@@ -69,6 +72,7 @@ class FakeDispatcher:
             return ModemList(tuple(self.modems))
         assert isinstance(command, SendSms)
         self.submitted.append((command, origin))
+        self.waited.append(wait)
         if isinstance(self.answer, OtpBrokerError):
             raise self.answer
         now = time.time()
@@ -88,5 +92,6 @@ class FakeDispatcher:
         self.outcomes[outcome.id] = outcome
         return outcome
 
-    async def outcome(self, message_id: str, *, caller: str | None, wait: float = 0.0) -> Outcome | None:
+    async def outcome(self, message_id: str, *, caller: str | None) -> Outcome | None:
+        assert caller is None, "an administrator sees the messages of all callers"
         return self.outcomes.get(message_id)

@@ -3,13 +3,14 @@
 import time
 from dataclasses import replace
 
-from conftest import Device, Screen
 from playwright.async_api import Page, expect
+from site_device import Device, Screen
 from site_fakes import PASSWORD, USERNAME
 
 from otpbroker.errors import Unavailable
 from otpbroker.events import MessageChanged, ModemChanged, ModemState, PartChanged
 from otpbroker.messaging.outcome import State
+from otpbroker.sms.segment import measure
 from otpbroker.web.setup_code import setup_url
 
 
@@ -47,6 +48,7 @@ async def test_the_qr_code_leads_a_phone_to_its_administrator(
     assert await fits(page)
     (administrator,) = new_device.store.config.admin.administrators
     assert (administrator.username, administrator.email) == ("siti", "siti@example.com")
+    assert new_device.store.changed_by == ["siti"]
     assert not any(code in url for url in requested if "#" not in url)
 
 
@@ -121,6 +123,8 @@ async def test_a_test_sms_shows_the_modems_own_word(phone: Screen, device: Devic
         USERNAME,
     )
 
+    assert device.dispatcher.waited == [30]
+
     await page.reload()
     await expect(page.get_by_role("heading", name="Sent")).to_be_visible()
     assert len(device.dispatcher.submitted) == 1
@@ -138,14 +142,14 @@ async def test_an_unclear_end_and_a_refusal_are_told_as_such(
         await page.get_by_label("Message").fill("secret words")
         await page.get_by_role("button", name="Send").click()
 
-    device.dispatcher.answer = {"state": State.UNKNOWN, "error": "timeout"}
+    device.dispatcher.answer = {"state": State.UNKNOWN, "error": "no-answer"}
     await send()
     await expect(page.get_by_role("heading", name="Unclear")).to_be_visible()
     await expect(page.get_by_text("may have been sent")).to_be_visible()
     device.dispatcher.answer = {"state": State.FAILED, "error": "cms-38", "detail": "the modem refused it"}
     await send()
     await expect(page.get_by_role("heading", name="Failed")).to_be_visible()
-    await expect(page.get_by_text("cms-38")).to_be_visible()
+    await expect(page.get_by_text("+CMS ERROR 38")).to_be_visible()
     device.dispatcher.answer = Unavailable("modem-not-ready", "modem m1 is not ready")
     await send()
     await expect(page.get_by_role("alert")).to_have_text("This modem is not ready. See why on the overview.")
@@ -154,8 +158,6 @@ async def test_an_unclear_end_and_a_refusal_are_told_as_such(
 
 
 async def test_the_counter_agrees_with_the_codec(desktop: Screen, site_url: str) -> None:
-    from otpbroker.sms.segment import measure  # noqa: PLC0415 # beside its only use
-
     await log_in(desktop.page, site_url)
     await desktop.page.goto(f"{site_url}/sms")
     for text in (

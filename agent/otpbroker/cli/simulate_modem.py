@@ -51,6 +51,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.count <= _MOST:
         raise Rejected("bad-argument", f"must be 1 to {_MOST}", field="--count")
+    if arguments.phone_port is not None and not 0 <= arguments.phone_port <= 65535:
+        raise Rejected("bad-argument", "must be 0 to 65535", field="--phone-port")
     try:
         behaviour = Behaviour().changed({"air": arguments.air, "latency": arguments.latency})
     except ValueError as error:

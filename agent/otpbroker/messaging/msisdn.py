@@ -13,12 +13,12 @@ _SHORTEST = 3  # an operator's service number
 def normalise(number: str, country_code: str) -> str:
     """`0812..`, `+62 812-..`, `62812..` and `0062812..` all become `62812..` for country code 62.
 
-    A number without `+`, `00` or a national trunk prefix is international, as existing clients write it.
+    A number without `+`, `00` or a national trunk prefix is international, as existing clients write it; they
+    also write `+0812..`, which is national: no country code begins with a zero (ITU-T E.164 section 6).
     Raises `Rejected` (field `receiver`) for letters, too few or too many digits.
     """
-    plain = _DECORATION.sub("", number.strip())
-    international = plain.startswith(("+", "00"))
-    digits = plain.removeprefix("+")
+    digits = _DECORATION.sub("", number.strip()).removeprefix("+")
+    international = digits.startswith("00")
     digits = digits.removeprefix("00")
     if not digits:
         raise Rejected("receiver-missing", "the receiver's number is missing", field="receiver")
@@ -29,7 +29,9 @@ def normalise(number: str, country_code: str) -> str:
             field="receiver",
             remedy="write it as +628123456789, 628123456789 or 08123456789",
         )
-    if not international and digits.startswith("0"):
+    if digits.startswith("0"):
+        if international:
+            raise Rejected("receiver-invalid", "no country code begins with a zero", field="receiver")
         digits = _national(digits, country_code)
     if not _SHORTEST <= len(digits) <= _LONGEST:
         raise Rejected(

@@ -77,7 +77,7 @@ class Session:
         self._transmitter: Transmitter | None = None
         self._attention = asyncio.Event()  # something happened that `run` has to look at
         self._turn = asyncio.Lock()  # a message, or a look after the modem
-        self._listening = False  # for a predecessor's answer
+        self._listening = late.expected(config.id)  # for a predecessor's answer
         self._reset = False  # the modem or its SIM has to be started anew
         self._detail = ""
 
@@ -123,8 +123,7 @@ class Session:
 
     async def _listen(self) -> None:
         """A predecessor's answer may still be on its way: say nothing that could spoil it."""
-        if self._late.expected(self._config.id):
-            self._listening = True
+        if self._listening:
             await self._pause(self._late_window)
 
     async def _start(self) -> None:

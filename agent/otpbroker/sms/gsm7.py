@@ -34,6 +34,9 @@ EXTENSION = {
 }
 
 
+_ESCAPED = re.compile(rb"\x1b(.?)", re.DOTALL)
+
+
 class UnencodableText(ValueError):
     """The text holds what the wanted alphabet cannot express."""
 
@@ -75,9 +78,6 @@ def decode(septets: bytes, basic: str = BASIC, extension: Mapping[int, str] = EX
         _extended(part, basic, extension) if position % 2 else part.decode("ascii").translate(basic)
         for position, part in enumerate(plain_and_codes)
     )
-
-
-_ESCAPED = re.compile(rb"\x1b(.?)", re.DOTALL)
 
 
 def _extended(code: bytes, basic: str, extension: Mapping[int, str]) -> str:

@@ -30,7 +30,7 @@ class Octets:
     def take(self, count: int, name: str) -> bytes:
         end = self._at + count
         if end > len(self._data):
-            raise PduError(f"{name}: {end - len(self._data)} octets are missing")
+            raise PduError(f"{name}: {end - len(self._data)} octet(s) missing")
         taken = self._data[self._at : end]
         self._at = end
         return taken

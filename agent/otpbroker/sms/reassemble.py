@@ -7,7 +7,7 @@ from itertools import groupby
 
 from otpbroker.sms.address import Address
 from otpbroker.sms.deliver import Deliver
-from otpbroker.sms.user_data import join_texts
+from otpbroker.sms.user_data import Concatenation, join_texts
 
 _GAP = "…"
 
@@ -82,7 +82,7 @@ class Reassembler:
         # Sent anew, the same text has another time stamp; sent again by the service centre, it has not.
         if finished is not None and hash(part) in finished.parts:
             return None
-        half = self._half(key, part, place.index, now)
+        half = self._half(key, part, place, now)
         half.parts.setdefault(place.index, part)
         if len(half.parts) < half.total:
             return None
@@ -100,16 +100,16 @@ class Reassembler:
         self._given_up.clear()
         return given_up
 
-    def _half(self, key: _Key, part: Deliver, index: int, now: float) -> _Half:
+    def _half(self, key: _Key, part: Deliver, place: Concatenation, now: float) -> _Half:
         """The half message that `part` belongs to, begun if need be."""
         half = self._halves.get(key)
-        if half is not None and half.parts.get(index, part).user_data == part.user_data:
+        if half is not None and half.parts.get(place.index, part).user_data == part.user_data:
             return half
         if half is not None:
             self._give_up(key)
         elif len(self._halves) >= self._capacity:
             self._give_up(next(iter(self._halves)))
-        half = self._halves[key] = _Half(key[2], now)
+        half = self._halves[key] = _Half(place.total, now)
         return half
 
     def _remember(self, key: _Key, half: _Half, now: float) -> None:

@@ -23,7 +23,7 @@ class HashingThread:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result; raises `Unavailable` when too many wait already."""
         if self._waiting >= WAITING:
-            raise Unavailable("busy", "too many log-ins at once", remedy="try again in a few seconds")
+            raise Unavailable("too-many-logins", "too many log-ins at once", remedy="try again in a few seconds")
         self._waiting += 1
         try:
             async with self._turn:

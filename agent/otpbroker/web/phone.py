@@ -32,7 +32,8 @@ class Screen:
 def create_phone_app(phone: Phone, closing: asyncio.Event) -> Quart:
     """The page, the same as JSON, and the stream that tells of news; streams end when `closing` is set."""
     app = Quart(__name__)
-    app.config.update(MAX_CONTENT_LENGTH=1024)
+    app.config.update(MAX_CONTENT_LENGTH=1024, TEMPLATES_AUTO_RELOAD=False)
+    app.jinja_env.get_template("phone.html")  # compiled now, so that no request waits for the disk
     streams: set[object] = set()
 
     @app.before_request

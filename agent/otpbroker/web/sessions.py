@@ -36,7 +36,7 @@ class Sessions:
         """A new session's token; tokens are made here alone, never taken from a client."""
         self._forget_ended()
         mine = [key for key, session in self._sessions.items() if session.username == administrator.username]
-        for key in mine[: len(mine) + 1 - PER_ADMINISTRATOR]:
+        for key in mine[: max(0, len(mine) + 1 - PER_ADMINISTRATOR)]:
             del self._sessions[key]
         token = secrets.token_urlsafe(32)
         now = self._clock.monotonic()

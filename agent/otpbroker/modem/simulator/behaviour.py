@@ -79,6 +79,7 @@ class Counters:
     acknowledged: int = 0  # +CNMA
     incoming: int = 0  # short messages and reports handed to the modem
     incoming_lost: int = 0  # of these, those that found the store full
+    octets_taken: int = 0  # input, also that of a silent modem
     octets_dropped: int = 0  # output that the terminal did not read in time
     by_name: dict[str, int] = field(default_factory=dict)  # commands by their name
 

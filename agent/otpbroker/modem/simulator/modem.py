@@ -118,6 +118,7 @@ class SimulatedModem:
         return self._conversation
 
     def _listen(self, octets: bytes) -> None:
+        self._equipment.counters.octets_taken += len(octets)
         if self._conversation is not None:
             self._conversation.listen(octets)
 

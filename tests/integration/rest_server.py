@@ -1,0 +1,209 @@
+"""The REST application on a real listener, before a core that says what a test tells it to say."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import httpx2
+
+from otpbroker.clock import Clock
+from otpbroker.config.model import ApiSection, ApiUser, Config, DeviceSection, Listener, SmsSection
+from otpbroker.errors import OtpBrokerError
+from otpbroker.events import ModemState, ModemStatus
+from otpbroker.messaging.command import (
+    Block,
+    Command,
+    Echo,
+    ListModems,
+    Origin,
+    RequestOtp,
+    SendSms,
+    Unblock,
+    VerifyOtp,
+)
+from otpbroker.messaging.msisdn import normalise
+from otpbroker.messaging.outcome import (
+    Blocklisted,
+    Echoed,
+    ModemList,
+    OtpRequested,
+    OtpVerified,
+    Outcome,
+    Result,
+    State,
+    Verdict,
+)
+from otpbroker.passwords import hash_password
+from otpbroker.web.access import Access
+from otpbroker.web.api import create_api_app
+from otpbroker.web.hashing import HashingThread
+from otpbroker.web.server import Bound, Server, TlsFiles
+
+USER, PASSWORD = "shop", "correct:horse:battery"
+_HASH = hash_password(PASSWORD)
+SENT = Outcome(
+    id="q1",
+    state=State.SENT,
+    receiver="62812XXXX66",
+    source="rest",
+    accepted_at=1795360371.0,
+    expires_at=1795360671.0,
+    changed_at=1795360372.5,
+    parts=1,
+    length=20,
+    encoding="gsm7",
+    modem_id="m1",
+    references=(17,),
+)
+WAITING = replace(SENT, state=State.QUEUED, references=(), modem_id=None)
+MODEMS = (
+    ModemStatus(id="m1", name="One", state=ModemState.READY, signal_dbm=-71, default=True, imei="490154203237518"),
+    ModemStatus(id="m2", name="Two", state=ModemState.ABSENT, send_from_api=False),
+)
+
+
+class Blocklist:
+    """Kept in memory."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def blocked(self, receiver: str) -> bool:
+        return receiver in self.numbers
+
+    def entries(self, offset: int = 0, limit: int = 100) -> list[str]:
+        return list(self.numbers)[offset : offset + limit]
+
+
+@dataclass
+class ScriptedCore:
+    """Answers as the dispatcher does when all is well, or with `result`; remembers what it was asked."""
+
+    result: Outcome | OtpBrokerError | Exception = SENT
+    verdict: Verdict = Verdict.VALID
+    asked: list[tuple[Command, Origin, float | None]] = field(default_factory=list)
+    known: dict[tuple[str, str], Outcome] = field(default_factory=dict)
+    blocklist: Blocklist = field(default_factory=Blocklist)
+    hold: asyncio.Event | None = None  # messages wait for it
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    waited: float = 0.0
+
+    async def submit(self, command: Command, origin: Origin, *, wait: float | None = None) -> Result:
+        self.asked.append((command, origin, wait))
+        self.arrived.set()
+        match command:
+            case ListModems():
+                return ModemList(MODEMS)
+            case Echo(request):
+                return Echoed(request)
+            case Block(receiver) | Unblock(receiver):
+                number = normalise(receiver, "62")
+                if isinstance(command, Block):
+                    self.blocklist.numbers[number] = None
+                else:
+                    self.blocklist.numbers.pop(number, None)
+                return Blocklisted(number, isinstance(command, Block))
+            case VerifyOtp():
+                return OtpVerified(command.reference, command.receiver, self.verdict, 4)
+        if self.hold is not None:
+            await self.hold.wait()
+        if isinstance(self.result, Exception):
+            raise self.result
+        self.known[origin.caller, self.result.id] = self.result
+        if isinstance(command, RequestOtp):
+            return OtpRequested(command.reference, command.receiver, 1795360671.0, self.result)
+        return self.result
+
+    async def outcome(self, message_id: str, *, caller: str | None, wait: float = 0.0) -> Outcome | None:
+        self.waited = wait
+        return self.known.get((caller or "", message_id))
+
+    @property
+    def command(self) -> Command:
+        """The last one."""
+        return self.asked[-1][0]
+
+    @property
+    def messages(self) -> list[SendSms]:
+        return [command for command, _, _ in self.asked if isinstance(command, SendSms)]
+
+
+def configuration(**api: str) -> Config:
+    users = tuple(ApiUser(username=name, password=_HASH) for name in (USER, "other"))
+    return Config(
+        device=DeviceSection(country_code="62"),
+        sms=SmsSection(wait=30),
+        api=ApiSection(users=users, **api),
+    )
+
+
+@asynccontextmanager
+async def serving(
+    core: ScriptedCore,
+    config: Callable[[], Config] | Config | None = None,
+    *,
+    tls: TlsFiles | None = None,
+    access: Access | None = None,
+) -> AsyncIterator[Bound]:
+    """A listener on loopback that answers until the block ends."""
+    settings = config if callable(config) else lambda: config_or_default
+    config_or_default = config if isinstance(config, Config) else configuration()
+    app = create_api_app(
+        config=settings,
+        core=core,
+        access=access or Access(lambda: settings().api.users, HashingThread()),
+        clock=Clock(),
+    )
+    server = Server(app, Listener(port=0), field="api.http", tls=tls, grace=1.0)
+    bound = server.bind()
+    closing = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.serve(closing))
+        try:
+            yield bound
+        finally:
+            closing.set()
+
+
+@asynccontextmanager
+async def client(core: ScriptedCore, **options: object) -> AsyncIterator[httpx2.AsyncClient]:
+    """An HTTP client of such a listener, with the right credentials."""
+    async with (
+        serving(core, **options) as bound,  # type: ignore[arg-type] # passes on what it gets
+        httpx2.AsyncClient(base_url=bound.url, auth=(USER, PASSWORD), timeout=10) as http,
+    ):
+        yield http
+
+
+def authorization(username: str = USER, password: str = PASSWORD) -> str:
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+async def exchange(bound: Bound, octets: bytes, *, answer_limit: int = 65536) -> bytes:
+    """Send raw octets, then read until the server closes or goes quiet."""
+    reader, writer = await asyncio.open_connection(bound.host, bound.port)
+    try:
+        writer.write(octets)
+        received = b""
+        try:
+            async with asyncio.timeout(5):
+                while chunk := await reader.read(answer_limit):
+                    received += chunk
+                    if _complete(received):
+                        break
+        except ConnectionResetError:
+            pass  # what came before it counts
+        return received
+    finally:
+        writer.close()
+
+
+def _complete(received: bytes) -> bool:
+    head, end, body = received.rpartition(b"\r\n\r\n") if b"\r\n\r\n" in received else (b"", b"", b"")
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    return bool(end and lengths) and len(body) >= int(lengths[-1].partition(b":")[2])

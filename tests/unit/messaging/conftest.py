@@ -1,0 +1,48 @@
+"""The core under test runs on virtual time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from core import Core, settings
+from fakes import FakeSender
+from otpbroker.config.model import Config
+from otpbroker.messaging.journal import Journal
+from virtual_time import VirtualClock, VirtualTimeLoop
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"virtual": VirtualTimeLoop}
+
+
+class StartCore(Protocol):
+    async def __call__(self, *senders: FakeSender, config: Config = ..., folder: Path | None = None) -> Core: ...
+
+
+@pytest.fixture
+async def start_core(ram_folder: Path) -> AsyncIterator[StartCore]:
+    """Starts cores and stops them after the test; `folder`: what a killed one left."""
+    running: list[Core] = []
+    clock = VirtualClock()
+
+    async def start(*senders: FakeSender, config: Config = settings(), folder: Path | None = None) -> Core:  # noqa: B008 # frozen
+        if folder is None:
+            folder = ram_folder / f"core{len(running)}"
+            folder.mkdir()
+        core = Core(folder, senders, config, clock)
+        running.append(core)
+        return await core.start()
+
+    yield start
+    for core in running:
+        await core.stop()
+
+
+@pytest.fixture
+async def journal(ram_folder: Path) -> AsyncIterator[Journal]:
+    journal = Journal(ram_folder)
+    yield journal
+    journal.close()

@@ -1,0 +1,68 @@
+"""An event loop whose clock jumps to the next timer instead of waiting for it: hours pass in no time, in order."""
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+from otpbroker.clock import Clock
+
+NOON = 1_800_000_000.0  # Unix time when a virtual loop starts: 2027-01-15 08:00 UTC
+_BOOT = 1000.0
+
+T = TypeVar("T")
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """Time stands still while callbacks run and while a thread works; `loop.time()` is its clock."""
+
+    def __init__(self) -> None:
+        self.elapsed = 0.0
+        self.threads = 0
+        super().__init__(_JumpingSelector(self))
+
+    def time(self) -> float:
+        return _BOOT + self.elapsed
+
+    def run_in_executor(  # type: ignore[override]  # the stub is generic over *args
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        future = super().run_in_executor(executor, func, *args)
+        self.threads += 1
+        future.add_done_callback(self._thread_done)
+        return future
+
+    def _thread_done(self, _: asyncio.Future[Any]) -> None:
+        self.threads -= 1
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    def __init__(self, loop: VirtualTimeLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or self._loop.threads:
+            return super().select(None if timeout != 0 else 0)
+        events = super().select(0)
+        if not events and timeout > 0:
+            self._loop.elapsed += timeout
+        return events
+
+
+class VirtualClock:
+    """Both clocks of the running virtual loop; `ntp_step` is what a time server corrected the wall clock by."""
+
+    def __init__(self) -> None:
+        self.ntp_step = 0.0
+
+    def now(self) -> float:
+        return NOON + asyncio.get_running_loop().time() - _BOOT + self.ntp_step
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(now=self.now, monotonic=self.monotonic)

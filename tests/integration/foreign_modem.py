@@ -6,7 +6,8 @@ import pty
 import re
 import tty
 
-PIECE = 5
+PIECE = 5  # octets
+GAP = 0.0002  # seconds between two pieces
 STORM = ("^RSSI:17", "^BOOT:38112413,0,0,0,75", "+CREG: 1", "^DSFLOWRPT:00000001,0,0,0,0,0,0", "+CIEV: 2,4", "RING")
 
 ANSWERS = {
@@ -43,10 +44,11 @@ class ForeignModem:
         self._chatter = 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._master, self._read)
-        self._timer = self._loop.call_soon(self._dribble)
+        self._timer: asyncio.TimerHandle | None = None
 
     def unplug(self) -> None:
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._loop.remove_reader(self._master)
         os.close(self._slave)
         os.close(self._master)
@@ -99,13 +101,15 @@ class ForeignModem:
 
     def _say(self, data: bytes) -> None:
         self._output += data
+        if self._timer is None:
+            self._timer = self._loop.call_later(GAP, self._dribble)
 
     def _dribble(self) -> None:
-        """Five octets per turn of the loop, each in a read of its own."""
+        self._timer = None
+        try:
+            written = os.write(self._master, self._output[:PIECE])
+        except BlockingIOError:
+            written = 0
+        self._output = self._output[written:]
         if self._output:
-            try:
-                written = os.write(self._master, self._output[:PIECE])
-            except BlockingIOError:
-                written = 0
-            self._output = self._output[written:]
-        self._timer = self._loop.call_later(0.0002, self._dribble)
+            self._timer = self._loop.call_later(GAP, self._dribble)

@@ -1,31 +1,18 @@
 """Our modem drives one that is not ours to trust: echo on, `ATE` refused, lines nobody asked for, 5-octet pieces."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
+from driven_fleet import PDU, InTheAir, driven, on
 from foreign_modem import ForeignModem
 
 from otpbroker.config.model import ModemSection
-from otpbroker.events import Bus
+from otpbroker.events import ModemState
 from otpbroker.modem.fleet import Fleet
-
-PDU = "0011000C912618214365870000A705E8329BFD06"
-
-
-class Nothing:
-    """No message was in the air."""
-
-    def expected(self, _modem_id: str) -> bool:
-        return False
-
-    def arrived(self, _modem_id: str, _reference: int) -> None:
-        raise AssertionError
-
-    def over(self, _modem_id: str) -> None:
-        raise AssertionError
+from otpbroker.sms.submission import Sent, Unknown
 
 
 @pytest.fixture
@@ -36,22 +23,63 @@ async def foreign() -> AsyncIterator[ForeignModem]:
         modem.unplug()
 
 
-@asynccontextmanager
-async def driving(*sections: ModemSection) -> AsyncIterator[tuple[Fleet, Callable[[Callable[[], bool]], object]]]:
-    changed = asyncio.Event()
-    fleet = Fleet(Bus(), time.time, Nothing(), changed.set)
+async def test_it_becomes_ready_and_is_identified(foreign: ForeignModem) -> None:
+    async with driven(on(foreign.path)) as fleet:
+        await fleet.ready("m")
+        status = fleet["m"].status
+    assert (status.manufacturer, status.model, status.revision) == ("Foreign Works", "FW-1", "11.608.13")
+    assert (status.imei, status.imsi, status.iccid) == ("490154203237518", "510010000000001", "")
+    assert (status.operator, status.smsc, status.signal_dbm) == ("Foreign", "+62816124", -65)
+    assert status.registration in {"home", "roaming"}  # its unsolicited lines and its answers differ
 
-    async def until(true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
-            while not true():
-                changed.clear()
-                await changed.wait()
 
-    await fleet.apply(sections)
-    task = asyncio.create_task(fleet.run())
-    try:
-        yield fleet, until
-    finally:
-        task.cancel()
+async def test_single_and_long_messages_leave_whole(foreign: ForeignModem) -> None:
+    async with driven(on(foreign.path)) as fleet:
+        await fleet.ready("m")
+        assert await fleet.send("m") == Sent((1,))
+        assert await fleet.send("m", PDU, PDU, PDU, more=True) == Sent((2, 3, 4))
+    assert foreign.pdus == [PDU] * 4
+    assert not [command for command in foreign.commands if "CMGW" in command]
+
+
+async def test_unplugging_it_in_the_air_is_unknown_and_told(foreign: ForeignModem) -> None:
+    foreign.air = 60
+    async with driven(on(foreign.path)) as fleet:
+        await fleet.ready("m")
+        sending = asyncio.create_task(fleet.send("m"))
+        while not foreign.pdus:  # noqa: ASYNC110 # the modem tells nobody
+            await asyncio.sleep(0.01)
+        foreign.unplug()
+        assert await sending == Unknown("link-lost")
+        await fleet.until(lambda: fleet["m"].status.state is ModemState.RECOVERING)
+
+
+async def test_an_open_message_of_a_dead_predecessor_is_given_up(foreign: ForeignModem) -> None:
+    predecessor = os.open(foreign.path, os.O_RDWR | os.O_NOCTTY)
+    os.write(predecessor, b"AT+CMGS=19\r")
+    while "AT+CMGS=19" not in foreign.commands:  # noqa: ASYNC110 # the modem tells nobody
+        await asyncio.sleep(0.01)
+    os.write(predecessor, PDU[:10].encode())
+    os.close(predecessor)
+    async with driven(on(foreign.path)) as fleet:
+        await fleet.ready("m")
+        assert foreign.pdus == []
+        assert await fleet.send("m") == Sent((1,))
+    assert foreign.pdus == [PDU]
+
+
+async def test_it_is_found_by_its_imei_among_silent_ports(foreign: ForeignModem) -> None:
+    master, slave = os.openpty()
+    ports = (os.ttyname(slave), foreign.path)
+    in_the_air = InTheAir()
+    async with driven(in_the_air=in_the_air) as fleet:
+        fleet.fleet = Fleet(fleet.bus, lambda: 0.0, in_the_air, lambda: None, candidates=lambda: ports)
+        await fleet.fleet.apply([ModemSection(id="m", imei="490154203237518")])
+        running = asyncio.create_task(fleet.fleet.run())
+        await fleet.ready("m")
+        assert fleet["m"].status.port == foreign.path
+        running.cancel()
         with suppress(asyncio.CancelledError):
-            await task
+            await running
+    os.close(slave)
+    os.close(master)

@@ -58,16 +58,22 @@ async def latency(folder: Path, count: int, rounds: int = 300) -> list[Row]:
 
 
 async def throughput(folder: Path, count: int, air: float, seconds: float, share: float) -> list[Row]:
-    """Messages a second through `count` modems with this air time, as a share of what the air allows."""
-    async with modems(folder, count, air) as simulated, agent(folder / "agent", simulated.ports) as running:
-        async with RestClient(running.port) as client:
-            await _ready(client, count)
-        sent, lasted = await _load(running, clients=count * 2, seconds=seconds)
+    """Messages a second through `count` modems with this air time, as a share of what the air allows.
+
+    Bare loops go first on the same modems, one each.
+    """
+    async with modems(folder, count, air) as simulated:
+        alone = await _bare_load(simulated, seconds / 3)
+        async with agent(folder / "agent", simulated.ports) as running:
+            async with RestClient(running.port) as client:
+                await _ready(client, count)
+            sent, lasted = await _load(running, clients=count * 2, seconds=seconds)
     ceiling = count / air
     rate = sent / lasted
     name = f"{count} modems, {air:g} s air"
     return [
-        Row(f"{name}: messages/s of {ceiling:g}", f"{rate:.1f}", "", good=True),
+        Row(f"{name}: bare loops / agent, messages/s of {ceiling:g}", f"{alone:.1f} / {rate:.1f}", "", good=True),
+        Row(f"{name}: agent to bare loops", f"{rate / alone:.3f}", "", good=True),
         at_least(f"{name}: share of the air", 100 * rate / ceiling, 100 * share, "%"),
     ]
 
@@ -121,6 +127,25 @@ async def _ready(client: RestClient, count: int) -> None:
     """Until the modems take messages: the agent makes the first ones wait, so one each is enough."""
     for number in range(count):
         await _sent(client, _RECEIVERS[number], f"warm {next(_numbers)}")
+
+
+async def _bare_load(simulated: Modems, seconds: float) -> float:
+    """Messages a second that bare loops send, one on each modem."""
+    end = time.perf_counter() + seconds
+
+    async def loop(port: str) -> int:
+        bare = BareModem(port)
+        await bare.start()
+        sent = 0
+        while time.perf_counter() < end:
+            await bare.send(_RECEIVERS[sent % len(_RECEIVERS)], f"OTP {next(_numbers):08d}")
+            sent += 1
+        bare.close()
+        return sent
+
+    start = time.perf_counter()
+    sent = sum(await asyncio.gather(*map(loop, simulated.ports)))
+    return sent / (time.perf_counter() - start)
 
 
 async def _load(running: RunningAgent, clients: int, seconds: float) -> tuple[int, float]:

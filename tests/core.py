@@ -1,10 +1,12 @@
 """The core with fakes around it: what stands between a command and a modem, on virtual time."""
 
 import asyncio
+import resource
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from fakes import FakeFleet, FakeSender
 from otpbroker.config.model import Config, DeviceSection, SmsSection
@@ -114,6 +116,14 @@ class Core:
         self.dispatcher.senders_changed()
 
 
+class StartCore(Protocol):
+    """Starts a core that is stopped after the test; `folder`: what a killed one left."""
+
+    async def __call__(
+        self, *senders: FakeSender, config: Config = ..., folder: Path | None = None
+    ) -> Core: ...
+
+
 def settings(country_code: str = "62", **sms: object) -> Config:
     """A configuration with the `sms` section as given."""
     return Config(device=DeviceSection(country_code=country_code), sms=SmsSection.model_validate(sms))
@@ -123,3 +133,14 @@ async def settle() -> None:
     """Let everything happen that can happen now, without time passing."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+@contextmanager
+def full_disks() -> Iterator[None]:
+    """No file of this process takes another octet, as on a full file system."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -193,7 +193,8 @@ class Agent:
 
     def _listeners(self, monitor: Monitor, closing: asyncio.Event, tls: TlsFiles) -> dict[str, Listening]:
         store = self.store
-        access = Access(lambda: store.config.api.users, HashingThread(), self._clock.monotonic)
+        hashing = HashingThread()
+        access = Access(lambda: store.config.api.users, hashing, self._clock.monotonic)
 
         def api() -> Quart:
             return create_api_app(
@@ -207,6 +208,7 @@ class Agent:
             monitor=monitor,
             sessions=Sessions(lambda: store.config.admin, self._clock),
             setup_code=self.setup_code,
+            hashing=hashing,
             api_urls=lambda: [part.bound.url for name, part in listeners.items() if name != "admin" and part.bound],
             clock=self._clock,
             closing=closing,

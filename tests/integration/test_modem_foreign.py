@@ -1,4 +1,4 @@
-"""Our modem drives one that is not ours to trust: echo on, `ATE` refused, lines nobody asked for, 5-octet pieces."""
+"""Our modem drives one that is not ours to trust: echo on, `ATE` refused, lines unasked for, 5-octet pieces."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ async def test_unplugging_it_in_the_air_is_unknown_and_told(foreign: ForeignMode
     async with driven(on(foreign.path)) as fleet:
         await fleet.ready("m")
         sending = asyncio.create_task(fleet.send("m"))
-        while not foreign.pdus:  # noqa: ASYNC110 # the modem tells nobody
+        while not foreign.pdus:  # the modem tells nobody
             await asyncio.sleep(0.01)
         foreign.unplug()
         assert await sending == Unknown("link-lost")
@@ -57,7 +57,7 @@ async def test_unplugging_it_in_the_air_is_unknown_and_told(foreign: ForeignMode
 async def test_an_open_message_of_a_dead_predecessor_is_given_up(foreign: ForeignModem) -> None:
     predecessor = os.open(foreign.path, os.O_RDWR | os.O_NOCTTY)
     os.write(predecessor, b"AT+CMGS=19\r")
-    while "AT+CMGS=19" not in foreign.commands:  # noqa: ASYNC110 # the modem tells nobody
+    while "AT+CMGS=19" not in foreign.commands:  # the modem tells nobody
         await asyncio.sleep(0.01)
     os.write(predecessor, PDU[:10].encode())
     os.close(predecessor)

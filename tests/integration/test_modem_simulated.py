@@ -63,7 +63,7 @@ async def test_ready_within_milliseconds_and_the_text_arrives(modem: SimulatedMo
         {"storm": 0.002},
         {"echo_stuck": True, "split": 5, "split_gap": 0.0002, "noise": 7, "storm": 0.005},
     ],
-    ids=lambda knobs: "+".join(knobs),
+    ids="+".join,
 )
 async def test_a_nasty_line_spoils_no_message(
     modem: SimulatedModem, phone: Phone, knobs: dict[str, object]
@@ -90,15 +90,15 @@ async def test_a_refusal_is_told_and_the_next_message_leaves(
 
 
 async def test_a_lost_answer_is_unknown_and_the_modem_comes_back(modem: SimulatedModem, phone: Phone) -> None:
-    modem.change(next_sends=[Fate.LOST_OK])
+    modem.change(next_sends=[Fate.SENT, Fate.LOST_OK])
     async with driven(on(modem.plug())) as fleet:
         await fleet.ready("m")
-        fleet["m"]._air._seconds.append(0.0)  # ten seconds are enough patience
+        assert isinstance(await fleet.send("m", *pdus("Kode 0")), Sent)
         assert await fleet.send("m", *pdus("Kode 1")) == Unknown("no-answer")
         await fleet.ready("m")
         assert isinstance(await fleet.send("m", *pdus("Kode 2")), Sent)
         assert fleet["m"].status.unknown == 1
-    assert [message.text for message in phone.messages] == ["Kode 1", "Kode 2"]
+    assert [message.text for message in phone.messages] == ["Kode 0", "Kode 1", "Kode 2"]
 
 
 async def test_a_lost_prompt_sends_nothing_and_the_modem_comes_back(modem: SimulatedModem, phone: Phone) -> None:
@@ -128,14 +128,14 @@ async def test_unplugged_in_the_air_is_unknown_and_plugged_in_again_it_is_ready(
 async def test_a_modem_that_restarts_in_the_air_gets_its_settings_again(
     modem: SimulatedModem, phone: Phone
 ) -> None:
-    modem.change(next_sends=[Fate.RESET], air=0.05)
+    modem.change(next_sends=[Fate.SENT, Fate.RESET], air=0.05)
     async with driven(on(modem.plug())) as fleet:
         await fleet.ready("m")
-        fleet["m"]._air._seconds.append(0.0)
+        assert isinstance(await fleet.send("m", *pdus("Kode 0")), Sent)
         assert isinstance(await fleet.send("m", *pdus("Kode 1")), Unknown)
         await fleet.ready("m")
         assert isinstance(await fleet.send("m", *pdus("Kode 2")), Sent)
-    assert [message.text for message in phone.messages] == ["Kode 2"]
+    assert [message.text for message in phone.messages] == ["Kode 0", "Kode 2"]
 
 
 async def test_a_locked_sim_is_opened(phone: Phone) -> None:

@@ -213,6 +213,8 @@ async def test_a_modem_that_takes_nothing_from_the_api_cannot_be_named() -> None
     [
         (Rejected("receiver-invalid", "has letters", field="receiver"), 422, False),
         (Rejected("id-reused", "other content", field="id"), 422, False),
+        (Rejected("message-too-long", "needs 9 parts", field="message"), 422, False),
+        (Rejected("expired", "its time had passed", field="expiration"), 422, False),
         (Rejected("otp-duplicate", "live", field="reference"), 409, False),
         (Denied("not-yours", "no"), 403, False),
         (Unavailable("no-modem", "No device connected"), 503, True),
@@ -223,7 +225,8 @@ async def test_a_modem_that_takes_nothing_from_the_api_cannot_be_named() -> None
 async def test_errors_by_what_the_caller_can_do(error: Any, status: int, retry: bool) -> None:
     async with client(ScriptedCore(result=error)) as http:
         response = await http.post("/api/v1/messages", json=MESSAGE)
-    check_problem(response, status, error.code, error.field)
+    names = {"message": "text", "expiration": "expires_at"}
+    check_problem(response, status, error.code, names.get(error.field, error.field))
     assert ("Retry-After" in response.headers) is retry
 
 

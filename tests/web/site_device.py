@@ -14,6 +14,7 @@ from werkzeug.datastructures import Headers
 from otpbroker.clock import Clock
 from otpbroker.events import Bus
 from otpbroker.web.admin import create_admin_app
+from otpbroker.web.hashing import HashingThread
 from otpbroker.web.live import Monitor
 from otpbroker.web.sessions import Sessions
 from otpbroker.web.setup_code import SetupCode
@@ -112,6 +113,7 @@ def make_device(state: Path, store: FakeStore) -> Device:
         monitor=monitor,
         sessions=sessions,
         setup_code=setup_code,
+        hashing=HashingThread(),
         api_urls=lambda: ("http://192.168.1.20:8889",),
         clock=clock,
         closing=closing,

@@ -6,9 +6,9 @@ nothing was sent does the message go to the next modem.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from sqlite3 import OperationalError
 
 from otpbroker.clock import Clock
 from otpbroker.config.model import Config
@@ -113,7 +113,8 @@ class Delivery:
                 while True:
                     await asyncio.sleep(HOUSEKEEPING)
                     keep = max(KEEP_OUTCOMES, self._config().sms.duplicate_window)
-                    self._journal.forget(self._clock.now() - keep)
+                    with _best_effort("old outcomes stay"):
+                        self._journal.forget(self._clock.now() - keep)
         finally:
             self._group = None
             self._lanes.clear()
@@ -131,8 +132,8 @@ class Delivery:
         self._pool.refresh()
 
     async def _lane(self, sender: Sender) -> None:
-        """One message at a time, pulled when the sender is free."""
-        while True:
+        """One message at a time, pulled when the sender is free; what is in the air is answered before it ends."""
+        while not _cancelled():
             message = await self._pool.take(sender)
             try:
                 await self._transmit(message, sender)
@@ -142,6 +143,9 @@ class Delivery:
                 raise
 
     async def _transmit(self, message: Message, sender: Sender) -> None:
+        if message.deadline <= self._clock.monotonic():  # handed over before its timer had its turn
+            self._expired(message)
+            return
         message.modem_id = sender.config.id
         self._enter(message, State.SENDING)
         try:
@@ -182,25 +186,25 @@ class Delivery:
             if message.rounds > RETRY_ROUNDS:
                 self._finish(message, State.FAILED, error=cause, detail="every modem refused it")
                 return
-            self._enter(message, State.QUEUED)
-            self._journal.waiting(message)
-            asyncio.get_running_loop().call_later(RETRY_PAUSE * message.rounds, self._pool.put, message)
+            self._wait_for_sender(message, pause=RETRY_PAUSE * message.rounds)
         else:
             self._wait_for_sender(message)
 
-    def _wait_for_sender(self, message: Message) -> None:
+    def _wait_for_sender(self, message: Message, pause: float = 0.0) -> None:
         known = message.state is not State.ACCEPTED
         self._open[message.id] = message
         self._enter(message, State.QUEUED)
         if known:
-            self._journal.waiting(message)
-        self._pool.put(message)
+            with _best_effort(f"after a crash {message.id} will count as unknown"):
+                self._journal.waiting(message)
+        self._pool.put(message, pause)
 
     def _recover(self) -> None:
         """What a former process accepted: unsent messages go on, one in the air waits for a late answer."""
         in_air = []
         for left in self._journal.left():
-            message = _restored(left)
+            # A run that ended by a defect left its messages here, with the callers that wait for them.
+            message = self._open.get(left.id) or _restored(left)
             if left.state is State.SENDING:
                 self._open[message.id] = message
                 in_air.append(message)
@@ -243,13 +247,12 @@ class Delivery:
     ) -> Outcome:
         self._enter(message, state)
         outcome = replace(message.outcome, references=references, error=error, detail=detail)
-        try:
+        with _best_effort(f"the outcome of {message.id} is not in it"):
             self._journal.final(outcome, keeps_id=state in {State.SENT, State.UNKNOWN})
-        except OperationalError as broken:
-            _log.error("journal: the outcome of %s could not be written: %s", message.id, broken)
         message.result = outcome
         self._open.pop(message.id, None)
-        self._on_final(message, state)
+        with _best_effort(f"what depends on the outcome of {message.id} is not in it"):
+            self._on_final(message, state)
         if self._config().sms.report:
             self._report.add(outcome)
         self._publish(outcome)
@@ -284,5 +287,21 @@ def _restored(left: Left) -> Message:
         deadline=left.deadline,
         modem_id=left.modem_id,
         only_modem=left.only_modem,
+        otp_reference=left.otp_reference,
         state=left.state,
     )
+
+
+def _cancelled() -> bool:
+    """Whether this task was cancelled, even if what it awaited would not be."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+@contextmanager
+def _best_effort(consequence: str) -> Iterator[None]:
+    """Go on without the journal: what has happened to a message is told even when it can't be written."""
+    try:
+        yield
+    except Unavailable as broken:
+        _log.error("journal: %s: %s", consequence, broken)

@@ -24,7 +24,9 @@ class InAir:
         """Take the messages left in state `sending`; `finish` is called once for each."""
         self._finish = finish
         for message in messages:
-            self._messages[message.modem_id or ""] = message
+            modem_id = message.modem_id or ""
+            self.over(modem_id)  # of two, the older one's end could not be written; no answer is for it
+            self._messages[modem_id] = message
         if self._messages:
             self._limit = asyncio.get_running_loop().call_later(LISTEN_LIMIT, self.close)
 

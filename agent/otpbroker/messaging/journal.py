@@ -8,6 +8,7 @@ microseconds of memory traffic and are made on the loop's thread: what a method 
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +62,7 @@ class Left:
     receiver: str
     text: str | None = field(repr=False)
     only_modem: str | None
+    otp_reference: str | None
     modem_id: str | None
     parts: int
     length: int
@@ -89,14 +91,17 @@ class OtpRow:
 
 
 class Journal:
-    """The file `journal.db` in `folder`; one process at a time holds it."""
+    """The file `journal.db` in `folder`; one process at a time holds it.
+
+    What writes raises `Unavailable` when there is no room: then nothing was written.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Raises `Misconfigured` when the folder is not in RAM or another agent runs on it."""
         _require_ram(folder)
         self.key = key_file(folder / "journal.key")
         self._sealer = Sealer(self.key)
-        self._database = sqlite3.connect(folder / "journal.db", isolation_level=None)
+        self._database = sqlite3.connect(folder / "journal.db", isolation_level=None, timeout=0)
         (folder / "journal.db").chmod(0o600)
         try:
             # TRUNCATE with secure_delete leaves no copy of an erased row; losing power loses the RAM anyway.
@@ -107,7 +112,8 @@ class Journal:
                 "secure_delete=ON",
             ):
                 self._database.execute(f"PRAGMA {pragma}")
-            self._database.executescript(_SCHEMA)
+            # The first write takes the lock, which is then kept; an existing schema alone would write nothing.
+            self._database.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
         except sqlite3.OperationalError as error:
             self._database.close()
             raise Misconfigured(
@@ -122,11 +128,17 @@ class Journal:
     def accept(self, message: Message, text: str, identity: Identity | None = None) -> None:
         """Write a new message; an older one with the same key lets go of it.
 
-        Raises `Unavailable` when it can't be written: then nothing was accepted.
+        Raises `Unavailable`: then nothing was accepted.
         """
-        payload = json.dumps({"receiver": message.receiver, "text": text, "only_modem": message.only_modem})
+        secret = {
+            "receiver": message.receiver,
+            "text": text,
+            "only_modem": message.only_modem,
+            "otp_reference": message.otp_reference,
+        }
+        sealed = self._sealer.seal(json.dumps(secret).encode(), message.id)
         outcome = message.outcome
-        try:
+        with self._write():
             if identity is not None:
                 self._database.execute(
                     "UPDATE message SET idempotency_key = NULL WHERE idempotency_key = ?", (identity.key,)
@@ -151,13 +163,9 @@ class Journal:
                     outcome.length,
                     outcome.encoding,
                     message.modem_id,
-                    self._sealer.seal(payload.encode(), message.id),
+                    sealed,
                 ),
             )
-        except sqlite3.OperationalError as error:
-            raise Unavailable(
-                "journal-full", "the message could not be accepted safely; try again later"
-            ) from error
 
     def holder(self, key: bytes, since: float) -> tuple[str, bytes] | None:
         """The message accepted after a Unix time that holds an idempotency key: its id and fingerprint."""
@@ -167,38 +175,38 @@ class Journal:
         return None if row is None else (row[0], row[1])
 
     def sending(self, message: Message) -> None:
-        """From now on a crash makes this message `unknown`. Raises `Unavailable`: then it must not be sent."""
-        try:
+        """From now on a crash makes this message `unknown`; if this can't be written, it must not be sent."""
+        with self._write():
             self._database.execute(
                 "UPDATE message SET state = ?, modem_id = ?, changed_at = ? WHERE id = ?",
                 (State.SENDING.value, message.modem_id, message.changed_at, message.id),
             )
-        except sqlite3.OperationalError as error:
-            raise Unavailable("journal-full", "the state could not be written") from error
 
     def waiting(self, message: Message) -> None:
         """A modem refused it for certain: after a crash it may be sent."""
-        self._database.execute(
-            "UPDATE message SET state = ?, changed_at = ? WHERE id = ?",
-            (State.QUEUED.value, message.changed_at, message.id),
-        )
+        with self._write():
+            self._database.execute(
+                "UPDATE message SET state = ?, changed_at = ? WHERE id = ?",
+                (State.QUEUED.value, message.changed_at, message.id),
+            )
 
     def final(self, outcome: Outcome, *, keeps_id: bool) -> None:
         """Write the final outcome and erase the text. Without `keeps_id` the caller may use its id again."""
-        self._database.execute(
-            "UPDATE message SET state = ?, modem_id = ?, refs = ?, error = ?, detail = ?, changed_at = ?,"
-            " sealed = NULL, idempotency_key = CASE ? WHEN 1 THEN idempotency_key END WHERE id = ?",
-            (
-                outcome.state.value,
-                outcome.modem_id,
-                " ".join(map(str, outcome.references)),
-                outcome.error,
-                outcome.detail,
-                outcome.changed_at,
-                int(keeps_id),
-                outcome.id,
-            ),
-        )
+        with self._write():
+            self._database.execute(
+                "UPDATE message SET state = ?, modem_id = ?, refs = ?, error = ?, detail = ?, changed_at = ?,"
+                " sealed = NULL, idempotency_key = CASE ? WHEN 1 THEN idempotency_key END WHERE id = ?",
+                (
+                    outcome.state.value,
+                    outcome.modem_id,
+                    " ".join(map(str, outcome.references)),
+                    outcome.error,
+                    outcome.detail,
+                    outcome.changed_at,
+                    int(keeps_id),
+                    outcome.id,
+                ),
+            )
 
     def outcome(self, message_id: str) -> tuple[Outcome, str] | None:
         """What is known of a message, and its caller."""
@@ -251,7 +259,7 @@ class Journal:
             try:
                 secret = json.loads(self._sealer.open(sealed, message_id))
             except Misconfigured:
-                secret = {"receiver": masked, "text": None, "only_modem": None}
+                secret = {"receiver": masked, "text": None, "only_modem": None, "otp_reference": None}
             yield Left(
                 id=message_id,
                 caller=caller,
@@ -260,6 +268,7 @@ class Journal:
                 receiver=secret["receiver"],
                 text=secret["text"],
                 only_modem=secret["only_modem"],
+                otp_reference=secret["otp_reference"],
                 modem_id=modem_id,
                 parts=parts,
                 length=length,
@@ -271,17 +280,19 @@ class Journal:
 
     def forget(self, before: float) -> None:
         """Delete final outcomes that changed before a Unix time: their ids may be used again."""
-        self._database.execute(
-            "DELETE FROM message WHERE changed_at < ? AND state NOT IN (?, ?, ?)",
-            (before, State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value),
-        )
-        self._database.execute("DELETE FROM otp WHERE expires_at < ?", (before,))
+        with self._write():
+            self._database.execute(
+                "DELETE FROM message WHERE changed_at < ? AND state NOT IN (?, ?, ?)",
+                (before, State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value),
+            )
+            self._database.execute("DELETE FROM otp WHERE expires_at < ?", (before,))
 
     def put_otp(self, reference: bytes, row: OtpRow) -> None:
-        self._database.execute(
-            "INSERT OR REPLACE INTO otp VALUES (?, ?, ?, ?, ?)",
-            (reference, row.code, row.expires_at, row.tries_left, int(row.replaceable)),
-        )
+        with self._write():
+            self._database.execute(
+                "INSERT OR REPLACE INTO otp VALUES (?, ?, ?, ?, ?)",
+                (reference, row.code, row.expires_at, row.tries_left, int(row.replaceable)),
+            )
 
     def otp(self, reference: bytes) -> OtpRow | None:
         row = self._database.execute(
@@ -290,7 +301,20 @@ class Journal:
         return None if row is None else OtpRow(row[0], row[1], row[2], bool(row[3]))
 
     def drop_otp(self, reference: bytes) -> None:
-        self._database.execute("DELETE FROM otp WHERE reference = ?", (reference,))
+        with self._write():
+            self._database.execute("DELETE FROM otp WHERE reference = ?", (reference,))
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        """All of it or nothing. Raises `Unavailable` when the RAM file system takes no more."""
+        try:
+            self._database.execute("BEGIN")
+            yield
+            self._database.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if self._database.in_transaction:
+                self._database.rollback()
+            raise Unavailable("journal-full", "the journal takes nothing now", remedy="try again later") from error
 
 
 def _require_ram(folder: Path) -> None:

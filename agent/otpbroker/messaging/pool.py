@@ -37,6 +37,7 @@ class Pool:
         self._queues: dict[Tier, deque[Message]] = {}
         self._homeless: deque[Message] = deque()  # no sender to try now
         self._timers: dict[Message, asyncio.TimerHandle] = {}
+        self._resting: dict[Message, asyncio.TimerHandle] = {}  # not before its pause is over
         self._idle: dict[str, asyncio.Future[Message]] = {}
         self._available: dict[str, Sender] = {}
         self._table = RoutingTable((), "")
@@ -66,14 +67,17 @@ class Pool:
             "no-modem", "No device connected", remedy="connect and activate a modem with a working SIM"
         )
 
-    def put(self, message: Message) -> None:
-        """Hand the message to an idle sender now, or let it wait until its deadline."""
+    def put(self, message: Message, pause: float = 0.0) -> None:
+        """Hand the message to an idle sender, not before `pause` seconds, or let it wait until its deadline."""
         self._arrivals += 1
         self._arrival[message] = self._arrivals
         loop = asyncio.get_running_loop()
         left = max(0.0, message.deadline - self._clock.monotonic())
         self._timers[message] = loop.call_later(left, self._expire, message)
-        self._place(message)
+        if pause > 0:
+            self._resting[message] = loop.call_later(pause, self._rested, message)
+        else:
+            self._place(message)
 
     async def take(self, sender: Sender) -> Message:
         """The oldest message that this sender may carry; waits for one. One taker per sender."""
@@ -88,7 +92,8 @@ class Pool:
                 self.put(future.result())  # handed over while the taker went away
             raise
         finally:
-            self._idle.pop(sender.config.id, None)
+            if self._idle.get(sender.config.id) is future:  # else the lane of a sender that took its place waits
+                del self._idle[sender.config.id]
 
     def refresh(self) -> None:
         """The senders or their readiness changed: route everything that waits anew, in order of arrival."""
@@ -108,15 +113,21 @@ class Pool:
         self._queues.clear()
         self._homeless.clear()
         for message in waiting:
-            self._place(message)
+            if message not in self._resting:
+                self._place(message)
 
     def close(self) -> None:
         """Forget everything; the journal keeps what waits."""
         if self._grace_timer is not None:
             self._grace_timer.cancel()
-        for timer in self._timers.values():
+            self._grace_timer = None
+        for timer in (*self._timers.values(), *self._resting.values()):
             timer.cancel()
         self._timers.clear()
+        self._resting.clear()
+        self._arrival.clear()
+        self._queues.clear()
+        self._homeless.clear()
 
     def _tiers(self, message: Message) -> Iterator[Tier]:
         """The tiers with a sender that is available and has not refused this message, whole."""
@@ -160,18 +171,27 @@ class Pool:
         self._leave(message)
         return message
 
+    def _rested(self, message: Message) -> None:
+        del self._resting[message]
+        self._place(message)
+
     def _leave(self, message: Message) -> None:
         del self._arrival[message]
         self._timers.pop(message).cancel()
 
     def _expire(self, message: Message) -> None:
+        self._take_out(message)
+        self._leave(message)
+        self._expired(message)
+
+    def _take_out(self, message: Message) -> None:
+        if (pause := self._resting.pop(message, None)) is not None:
+            pause.cancel()
+            return
         for tier, queue in self._queues.items():
             if message in queue:
                 queue.remove(message)
                 if not queue:
                     del self._queues[tier]
-                break
-        else:
-            self._homeless.remove(message)
-        self._leave(message)
-        self._expired(message)
+                return
+        self._homeless.remove(message)

@@ -112,8 +112,8 @@ class AtConversation:
     async def submit(self, text: str, pdu: str, *, limit: float, cancellable: bool = True) -> tuple[str, ...]:
         """A command that prompts for a PDU; the lines of its answer, which may take `limit` seconds after the PDU.
 
-        Raises `NotSubmitted` if it failed before the first octet of the PDU, else like `command`. From that octet on
-        (with `cancellable=False`: at all) cancellation does not end it; `Task.cancelling` still tells of it.
+        Raises `NotSubmitted` if it failed before the first octet of the PDU, else like `command`. From that octet
+        on (with `cancellable=False`: at all) cancellation does not end it; `Task.cancelling` still tells of it.
         """
         stem = _checked(text)
         if not _PDU.fullmatch(pdu):

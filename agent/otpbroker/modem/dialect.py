@@ -32,7 +32,7 @@ class Dialect:
     model: str = ""
     start: tuple[str, ...] = ()  # all of them are given, right after identification
     codes: tuple[str, ...] = ()  # unsolicited lines beyond the common ones
-    restarted: tuple[str, ...] = ("RDY", "NORMAL POWER DOWN")  # lines that tell of a reset: settings are lost
+    restarted: tuple[str, ...] = ("RDY", "SMS Ready", "NORMAL POWER DOWN")  # after these its settings are lost
     iccid: tuple[str, ...] = ("AT+CCID", "AT+ICCID", "AT^ICCID?", "AT+QCCID")
     pin_tries: tuple[tuple[str, str], ...] = (  # command, and where the SIM PIN's tries left stand in the answer
         ('AT+CPINR="SIM PIN"', r"\+CPINR: ?\"?SIM PIN\"?,(\d+)"),

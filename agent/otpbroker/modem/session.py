@@ -183,14 +183,11 @@ class Session:
         while True:
             called = await self._pause(HEARTBEAT)
             async with self._turn:
-                if self._reset:
+                if self._reset or not self._at.in_step:  # what did not answer may have restarted silently
                     self._transmitter = None
                     log.warning("modem %s is started anew", self._config.id)
                     return
-                if not self._at.in_step:
-                    await self._at.resync()
-                    await self._startup.read_registration()
-                elif not called:
+                if not called:
                     await self._startup.read_signal()
                     await self._startup.read_registration()
                 self._settle()

@@ -39,6 +39,7 @@ def create_admin_app(
     monitor: Monitor,
     sessions: Sessions,
     setup_code: SetupCode,
+    hashing: HashingThread,
     api_urls: Callable[[], Sequence[str]],
     clock: Clock,
     closing: asyncio.Event,
@@ -48,7 +49,6 @@ def create_admin_app(
 
     `host_names` are public names that lead here; private ones and IP addresses are always served.
     """
-    hashing = HashingThread()
     site = Site(
         store=store,
         dispatcher=dispatcher,

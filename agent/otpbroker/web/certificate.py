@@ -19,9 +19,7 @@ LIFE = timedelta(days=825)  # the longest that common clients accept of a certif
 RENEW_BEFORE = timedelta(days=30)
 
 
-def ensure_certificate(
-    folder: Path, names: Sequence[str], *, now: Callable[[], float] = time.time
-) -> TlsFiles:
+def ensure_certificate(folder: Path, names: Sequence[str], *, now: Callable[[], float] = time.time) -> TlsFiles:
     """The self-signed certificate in `folder` for these host names and addresses; made anew when it must be.
 
     It must be when it is missing or unreadable, ends within 30 days, or lacks one of the names. The key is EC

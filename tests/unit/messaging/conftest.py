@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from core import Core, settings
+from core import Core, StartCore, settings
 from fakes import FakeSender
 from otpbroker.config.model import Config
 from otpbroker.messaging.journal import Journal
@@ -18,13 +17,8 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return {"virtual": VirtualTimeLoop}
 
 
-class StartCore(Protocol):
-    async def __call__(self, *senders: FakeSender, config: Config = ..., folder: Path | None = None) -> Core: ...
-
-
 @pytest.fixture
 async def start_core(ram_folder: Path) -> AsyncIterator[StartCore]:
-    """Starts cores and stops them after the test; `folder`: what a killed one left."""
     running: list[Core] = []
     clock = VirtualClock()
 

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from conftest import StartCore
-from core import RECEIVER, REST, settings
+from core import RECEIVER, REST, StartCore, settings
 from fakes import FakeSender, modem, senders
 from otpbroker.errors import Misconfigured, Rejected, Unavailable
 from otpbroker.events import MessageChanged

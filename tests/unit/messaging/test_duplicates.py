@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from conftest import StartCore
-from core import Core, settings
+from core import Core, StartCore, settings
 from fakes import FakeSender, modem
 from otpbroker.errors import Rejected, Unavailable
 from otpbroker.messaging.command import Origin

@@ -156,6 +156,7 @@ async def test_silence_after_the_pdu_is_unknown_and_the_late_answer_spoils_nothi
         wire.on_pdu = wire.accept
         assert await send(modem) == Sent((1,))
     assert len(desk.opened) == 1
+    assert wire.lines.count("AT+CMGF=0") == 2  # it may have restarted silently
 
 
 @in_virtual_time

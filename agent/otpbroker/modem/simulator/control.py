@@ -93,6 +93,8 @@ class ControlServer:
             return {"ok": False, "error": f"{error} is unplugged"}
         except (RequestError, ValueError) as error:
             return {"ok": False, "error": str(error)}
+        except OSError as error:  # no pty left, or the link's folder is gone
+            return {"ok": False, "error": error.strerror or type(error).__name__}
 
     async def _carry_out(self, request: Json) -> Json:
         match request.get("do"):

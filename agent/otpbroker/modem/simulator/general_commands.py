@@ -35,8 +35,8 @@ def _identity(field: str, prefix: str = "", *, card: bool = False) -> Handler:
     return handle
 
 
-def parameter(highest: int, *, also: Callable[[Equipment, int], None] | None = None) -> Handler:
-    """A command that keeps one number from 0 to `highest`; `also` acts upon a new one."""
+def parameter(highest: int) -> Callable[[Equipment, AtCommand], Lines]:
+    """A command that keeps one number from 0 to `highest`."""
 
     def handle(modem: Equipment, command: AtCommand) -> Lines:
         name = command.name
@@ -49,8 +49,6 @@ def parameter(highest: int, *, also: Callable[[Equipment, int], None] | None = N
         if value > highest:
             raise AtError(Cme.INVALID_PARAMETER)
         modem.settings.numbers[name] = value
-        if also is not None:
-            also(modem, value)
         return ()
 
     return handle
@@ -140,7 +138,7 @@ def _change_password(modem: Equipment, command: AtCommand) -> Lines:
 
 def _registration(modem: Equipment, command: AtCommand) -> Lines:
     if command.kind is not Kind.READ:
-        return _REGISTRATION_REPORTS(modem, command)  # type: ignore[return-value] # parameter() gives lines
+        return _REGISTRATION_REPORTS(modem, command)
     mode = modem.settings.number(command.name)
     place = ',"00C3","0A1B2C",7' if mode == 2 and modem.registration in {HOME, ROAMING} else ""
     return (f"{command.name}: {mode},{modem.registration}{place}",)
@@ -239,25 +237,16 @@ def _ussd(modem: Equipment, command: AtCommand) -> Reply:
             raise AtError(Cme.INVALID_PARAMETER)
 
 
-GENERAL: dict[str, Handler] = {
+# Taken and without effect on a pty.
+_ACCEPTED = ("H", "X", "&C", "&D", "&K", "&W", "S0", "S3", "S4", "S5", "+IPR", "+IFC")
+
+GENERAL: dict[str, Handler] = dict.fromkeys(_ACCEPTED, _nothing) | {
     "E": _switch("echo"),
     "V": _switch("verbose"),
     "Q": _switch("quiet"),
     "Z": _reset_settings,
     "&F": _reset_settings,
     "I": _information,
-    "H": _nothing,
-    "X": _nothing,
-    "&C": _nothing,
-    "&D": _nothing,
-    "&K": _nothing,
-    "&W": _nothing,
-    "S0": _nothing,
-    "S3": _nothing,
-    "S4": _nothing,
-    "S5": _nothing,
-    "+IPR": _nothing,
-    "+IFC": _nothing,
     "+CMEE": parameter(2),
     "+CGMI": _identity("manufacturer"),
     "+GMI": _identity("manufacturer"),

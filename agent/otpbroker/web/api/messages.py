@@ -32,7 +32,12 @@ def blueprint(core: Core, clock: Clock) -> Blueprint:
             modem_id=wanted.modem_id,
             strict_id=True,
         )
-        outcome = await ask(core, command, Outcome, wait=preference.wait)
+        try:
+            outcome = await ask(core, command, Outcome, wait=preference.wait)
+        except Rejected as error:
+            if error.field == "message":  # the core's word for it
+                error.field = "text"
+            raise
         return respond(
             Message.of(outcome),
             status_of(outcome),

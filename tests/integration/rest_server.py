@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -184,23 +185,31 @@ def authorization(username: str = USER, password: str = PASSWORD) -> str:
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
-async def exchange(bound: Bound, octets: bytes, *, answer_limit: int = 65536) -> bytes:
-    """Send raw octets, then read until the server closes or goes quiet."""
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def connection(bound: Bound) -> AsyncIterator[Connection]:
+    """A TCP connection, closed at the end however the server left it."""
     reader, writer = await asyncio.open_connection(bound.host, bound.port)
     try:
-        writer.write(octets)
-        received = b""
-        try:
-            async with asyncio.timeout(5):
-                while chunk := await reader.read(answer_limit):
-                    received += chunk
-                    if _complete(received):
-                        break
-        except ConnectionResetError:
-            pass  # what came before it counts
-        return received
+        yield reader, writer
     finally:
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def exchange(bound: Bound, octets: bytes) -> bytes:
+    """Send raw octets, then read one response or until the server closes."""
+    received = b""
+    async with connection(bound) as (reader, writer):
+        writer.write(octets)
+        with contextlib.suppress(ConnectionError):  # what came before it counts
+            async with asyncio.timeout(5):
+                while not _complete(received) and (chunk := await reader.read(65536)):
+                    received += chunk
+    return received
 
 
 def _complete(received: bytes) -> bool:

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import tracemalloc
 
 import pytest
-from rest_server import ScriptedCore, authorization, exchange, serving
+from rest_server import ScriptedCore, authorization, configuration, connection, exchange, serving
 
 from otpbroker.messaging.wire import LARGEST_BODY
+from otpbroker.web.access import Access
+from otpbroker.web.hashing import HashingThread
 from otpbroker.web.server import Bound
 
 SEND = b'{"command":"send-sms","data":{"msisdn":"0812","message":"x"}}'
@@ -65,13 +68,37 @@ async def test_a_body_without_end_is_cut_off(path: str) -> None:
     """Weakness 20: unbounded bodies."""
     core = ScriptedCore()
     async with serving(core) as bound:
-        _, writer = await asyncio.open_connection(bound.host, bound.port)
-        writer.write(request("Transfer-Encoding: chunked", "Content-Type: application/json", path=path))
-        async with asyncio.timeout(5):
-            with pytest.raises(ConnectionError):
-                await send_for_ever(writer, b"1000\r\n" + b" " * 4096 + b"\r\n")
+        async with connection(bound) as (_, writer):
+            writer.write(request("Transfer-Encoding: chunked", "Content-Type: application/json", path=path))
+            async with asyncio.timeout(5):
+                with pytest.raises(ConnectionError):
+                    await send_for_ever(writer, b"1000\r\n" + b" " * 4096 + b"\r\n")
         assert not core.asked
         await still_serves(bound)
+
+
+async def test_a_body_grows_no_further_while_the_request_waits_for_something_else() -> None:
+    """Quart 0.23 would take it all: here the credentials are not even checked yet."""
+    turn = asyncio.Event()
+
+    class Patient(HashingThread):
+        async def run(self, function, *args, **kwargs):  # type: ignore[no-untyped-def] # passes on what it gets
+            await turn.wait()
+            return await super().run(function, *args, **kwargs)
+
+    access = Access(lambda: configuration().api.users, Patient())
+    async with serving(ScriptedCore(), access=access) as bound, connection(bound) as (reader, writer):
+        tracemalloc.start()
+        writer.write(request("Transfer-Encoding: chunked"))
+        async with asyncio.timeout(10):
+            for _ in range(500):
+                writer.write(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
+                await writer.drain()
+            held, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            turn.set()
+            assert b" 413 " in await reader.readuntil(b"\r\n")
+    assert held < 4_000_000  # of 8 MB sent; the client's own buffers count too
 
 
 async def send_for_ever(writer: asyncio.StreamWriter, chunk: bytes) -> None:
@@ -139,28 +166,22 @@ async def test_a_header_named_remote_addr_does_not_change_the_address() -> None:
 async def test_requests_follow_each_other_on_one_connection() -> None:
     core = ScriptedCore()
     one = request(f"Content-Length: {len(SEND)}", body=SEND)
-    async with serving(core) as bound:
-        reader, writer = await asyncio.open_connection(bound.host, bound.port)
-        async with asyncio.timeout(5):
-            for _ in range(3):
-                writer.write(one)
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-                assert json.loads(await reader.readexactly(length))["response_code"] == "0000"
-        writer.close()
+    async with serving(core) as bound, connection(bound) as (reader, writer), asyncio.timeout(5):
+        for _ in range(3):
+            writer.write(one)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+            assert json.loads(await reader.readexactly(length))["response_code"] == "0000"
     assert len(core.messages) == 3
 
 
 async def test_expect_continue_is_answered() -> None:
     """curl sends it with bodies over 1 MiB, older PHP with all."""
-    async with serving(ScriptedCore()) as bound:
-        reader, writer = await asyncio.open_connection(bound.host, bound.port)
+    async with serving(ScriptedCore()) as bound, connection(bound) as (reader, writer), asyncio.timeout(5):
         writer.write(request(f"Content-Length: {len(SEND)}", "Expect: 100-continue"))
-        async with asyncio.timeout(5):
-            assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
-            writer.write(SEND)
-            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
-        writer.close()
+        assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(SEND)
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
 
 
 async def test_http_1_0_without_host_is_served() -> None:
@@ -173,11 +194,10 @@ async def test_http_1_0_without_host_is_served() -> None:
 async def test_a_client_that_goes_away_while_it_waits_harms_nobody() -> None:
     core = ScriptedCore(hold=asyncio.Event())
     async with serving(core) as bound:
-        _, writer = await asyncio.open_connection(bound.host, bound.port)
-        writer.write(request(f"Content-Length: {len(SEND)}", body=SEND))
-        async with asyncio.timeout(5):
+        async with connection(bound) as (_, writer), asyncio.timeout(5):
+            writer.write(request(f"Content-Length: {len(SEND)}", body=SEND))
             await core.arrived.wait()
-        writer.transport.abort()
+            writer.transport.abort()
         assert core.hold is not None
         core.hold.set()
         await still_serves(bound)

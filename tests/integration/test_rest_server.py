@@ -5,11 +5,13 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
 from quart import Quart, Response
+from rest_server import connection
 
 from otpbroker.config.model import Listener
 from otpbroker.errors import Misconfigured
@@ -20,11 +22,10 @@ GRACE = 0.5
 
 
 class App:
-    """Quick, slow and endless views; `open` counts those under way."""
+    """Quick, slow and endless views."""
 
     def __init__(self) -> None:
         self.closing = asyncio.Event()
-        self.open = 0
         self.opened = asyncio.Event()
         self.quart = Quart(__name__)
         self.quart.add_url_rule("/", view_func=self.quick)
@@ -67,10 +68,11 @@ def server(app: App, tls: TlsFiles | None = None, port: int = 0) -> Server:
     return Server(app.quart, Listener(port=port), field="api.http", tls=tls, grace=GRACE)
 
 
-async def open_request(bound: Bound, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection(bound.host, bound.port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    return reader, writer
+@asynccontextmanager
+async def request(bound: Bound, path: str) -> AsyncIterator[asyncio.StreamReader]:
+    async with connection(bound) as (reader, writer):
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        yield reader
 
 
 async def test_the_port_is_known_before_the_first_request(app: App) -> None:
@@ -180,17 +182,16 @@ async def test_the_end_does_not_wait_for_who_stays(app: App, path: str, longest:
     listening = server(app)
     bound = listening.bind()
     serving = asyncio.create_task(listening.serve(app.closing))
-    reader, writer = await open_request(bound, path)
-    await (reader.readuntil(b"\r\n\r\n") if path == "/" else app.opened.wait())
+    async with request(bound, path) as reader:
+        await (reader.readuntil(b"\r\n\r\n") if path == "/" else app.opened.wait())
 
-    started = time.monotonic()
-    app.closing.set()
-    await serving
+        started = time.monotonic()
+        app.closing.set()
+        await serving
 
-    assert time.monotonic() - started < longest
-    async with asyncio.timeout(2):
-        await reader.read()
-    writer.close()
+        assert time.monotonic() - started < longest
+        async with asyncio.timeout(2):
+            await reader.read()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(bound.host, bound.port)
 
@@ -199,27 +200,25 @@ async def test_a_polite_stream_ends_whole(app: App) -> None:
     listening = server(app)
     bound = listening.bind()
     serving = asyncio.create_task(listening.serve(app.closing))
-    reader, writer = await open_request(bound, "/polite")
-    await app.opened.wait()
-    app.closing.set()
-    await serving
-    async with asyncio.timeout(2):
-        assert (await reader.read()).endswith(b"data: first\n\n\r\n0\r\n\r\n")
-    writer.close()
+    async with request(bound, "/polite") as reader:
+        await app.opened.wait()
+        app.closing.set()
+        await serving
+        async with asyncio.timeout(2):
+            assert (await reader.read()).endswith(b"data: first\n\n\r\n0\r\n\r\n")
 
 
 async def test_cancellation_ends_it_too(app: App) -> None:
     listening = server(app)
     bound = listening.bind()
     serving = asyncio.create_task(listening.serve(app.closing))
-    reader, writer = await open_request(bound, "/slow")
-    await app.opened.wait()
-    serving.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await serving
-    async with asyncio.timeout(2):
-        await reader.read()
-    writer.close()
+    async with request(bound, "/slow") as reader:
+        await app.opened.wait()
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        async with asyncio.timeout(2):
+            await reader.read()
 
 
 async def test_it_can_be_started_again_on_the_same_port(app: App) -> None:

@@ -216,6 +216,19 @@ async def test_a_modem_is_found_by_its_imei_on_a_port_that_no_other_has() -> Non
 
 
 @in_virtual_time
+async def test_a_search_does_not_open_the_port_of_a_modem_that_was_found() -> None:
+    house = House("/dev/a", "/dev/b")
+    house.wires["/dev/b"].answers["AT+CGSN"] = "490154203237518\r\nOK"
+    first, second = ModemSection(id="a", imei=IMEI), ModemSection(id="b", imei="490154203237518")
+    async with house.running(first):
+        await house.until(lambda: house["a"].ready)
+        before = house.opened.count("/dev/a")
+        await house.fleet.apply([first, second])
+        await house.until(lambda: house["b"].ready)
+    assert house.opened.count("/dev/a") == before
+
+
+@in_virtual_time
 async def test_a_wrong_pin_is_remembered_when_the_modem_is_built_anew() -> None:
     house = House("/dev/a")
     wire = house.wires["/dev/a"]

@@ -56,13 +56,26 @@ async def test_a_modem_that_knows_little_becomes_ready_all_the_same() -> None:
 
 
 @in_virtual_time
-async def test_an_answer_to_a_dead_predecessors_command_shifts_nothing() -> None:
-    wire = ScriptedModem()
-    wire.say("\r\nOK\r\n")
-    answer, wire.answers["AT"] = wire.answers["AT"], "OK\r\n\r\nOK"  # one OK more than asked for
-    async with Desk(wire).ready() as modem:
-        assert answer == "OK"
+async def test_an_answer_too_many_shifts_nothing() -> None:
+    async with Desk(ScriptedModem({"AT": "OK\r\n\r\nOK"})).ready() as modem:
         assert (modem.status.manufacturer, modem.status.model) == ("ACME", "M1")
+
+
+class Laggard(ScriptedModem):
+    """Answers after a millisecond, and first of all a command that a dead predecessor gave."""
+
+    def say_soon(self, text: str) -> None:
+        loop = asyncio.get_running_loop()
+        if len(self.lines) == 1:
+            loop.call_later(0.0005, self.say, "\r\nOK\r\n")
+        loop.call_later(0.001, self.say, text)
+
+
+@in_virtual_time
+async def test_an_answer_to_a_dead_predecessors_command_shifts_nothing_for_long() -> None:
+    async with Desk(Laggard()).ready() as modem:
+        assert (modem.status.manufacturer, modem.status.model, modem.status.imei) == ("ACME", "M1", IMEI)
+        assert await send(modem) == Sent((1,))
 
 
 @in_virtual_time

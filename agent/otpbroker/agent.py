@@ -20,6 +20,8 @@ from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.report import Report
 from otpbroker.modem.fleet import Fleet
+from otpbroker.modem.sim import PinMemory
+from otpbroker.sealing import key_file
 from otpbroker.supervise import supervise
 from otpbroker.web.access import Access
 from otpbroker.web.admin import create_admin_app
@@ -122,7 +124,8 @@ class Agent:
         self._journal = Journal(folders.runtime)
         self._report = Report(folders.log)
         self._in_air = InAir()
-        self.fleet = Fleet(self.bus, self._clock.now, self._in_air, self._senders_changed)
+        pins = PinMemory(folders.state / "refused-pins", key_file(folders.key))
+        self.fleet = Fleet(self.bus, self._clock.now, self._in_air, self._senders_changed, pins=pins)
         self.dispatcher = Dispatcher(
             config=lambda: store.config,
             fleet=self.fleet,

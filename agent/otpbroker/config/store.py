@@ -1,7 +1,6 @@
 """The one place that reads and writes the configuration: atomic, with revisions and a last good copy."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from otpbroker.config.document import Problem, dump, parse, salvage, validate
 from otpbroker.config.model import Config
 from otpbroker.errors import Misconfigured
+from otpbroker.files import replace_file
 from otpbroker.sealing import Sealer
 
 REVISIONS = 20
@@ -73,7 +73,7 @@ class Store:
             return last_good or self.config
         config, self.problems = salvage(document, self._sealer, last_good)
         if not self.problems and config != last_good:
-            _replace(self._good_path, dump(config, self._sealer))
+            replace_file(self._good_path, dump(config, self._sealer))
         return config
 
     def _last_good(self) -> Config | None:
@@ -91,27 +91,8 @@ class Store:
         revisions.mkdir(mode=0o700, exist_ok=True)
         if self._path.exists():
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-            _replace(revisions / f"{stamp}.yaml", self._path.read_text("utf-8"))
+            replace_file(revisions / f"{stamp}.yaml", self._path.read_text("utf-8"))
             for old in sorted(revisions.glob("*.yaml"))[:-REVISIONS]:
                 old.unlink()
-        _replace(self._path, f"# Last change by {by}.\n{text}" if by.isprintable() else text)
-        _replace(self._good_path, text)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file that is whole or not there, whatever happens to the power."""
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        if os.geteuid() == 0:  # root's command line must not take the file away from the agent's user
-            owner = path.parent.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        replace_file(self._path, f"# Last change by {by}.\n{text}" if by.isprintable() else text)
+        replace_file(self._good_path, text)

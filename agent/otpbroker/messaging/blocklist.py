@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
+from otpbroker.files import replace_file
+
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +40,7 @@ class Blocklist:
                 numbers[number] = None
         blocklist = cls(path, numbers)
         if text != blocklist._text():
-            blocklist._replace()
+            replace_file(path, blocklist._text())
         return blocklist
 
     def __len__(self) -> int:
@@ -68,20 +70,11 @@ class Blocklist:
             await asyncio.to_thread(self._append_now, line)
 
     def _append_now(self, line: str) -> None:
-        _write(self._path, os.O_APPEND, line + "\n")
-
-    def _replace(self) -> None:
-        fresh = self._path.with_suffix(".new")
-        _write(fresh, os.O_TRUNC, self._text())
-        fresh.replace(self._path)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(descriptor)
 
     def _text(self) -> str:
         return "".join(f"{number}\n" for number in self._numbers)
-
-
-def _write(path: Path, mode: int, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | mode, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)

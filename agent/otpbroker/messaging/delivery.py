@@ -205,7 +205,9 @@ class Delivery:
         for left in self._journal.left():
             # A run that ended by a defect left its messages here, with the callers that wait for them.
             message = self._open.get(left.id) or _restored(left)
-            if left.state is State.SENDING:
+            if message.result is not None:
+                self._record(message.id, message.result)
+            elif left.state is State.SENDING:
                 self._open[message.id] = message
                 in_air.append(message)
             elif left.text is None:
@@ -247,10 +249,8 @@ class Delivery:
     ) -> Outcome:
         self._enter(message, state)
         outcome = replace(message.outcome, references=references, error=error, detail=detail)
-        with _best_effort(f"the outcome of {message.id} is not in it"):
-            self._journal.final(outcome, keeps_id=state in {State.SENT, State.UNKNOWN})
         message.result = outcome
-        self._open.pop(message.id, None)
+        self._record(message.id, outcome)
         with _best_effort(f"what depends on the outcome of {message.id} is not in it"):
             self._on_final(message, state)
         if self._config().sms.report:
@@ -258,6 +258,12 @@ class Delivery:
         self._publish(outcome)
         message.finished.set()
         return outcome
+
+    def _record(self, message_id: str, outcome: Outcome) -> None:
+        """Write a final outcome; one that can't be written is told from memory."""
+        with _best_effort(f"the outcome of {message_id} is not in it"):
+            self._journal.final(outcome, keeps_id=outcome.state in {State.SENT, State.UNKNOWN})
+            self._open.pop(message_id, None)
 
     def _publish(self, outcome: Outcome) -> None:
         self._bus.publish(

@@ -30,6 +30,7 @@ class Fleet:
         late: LateAnswers,
         on_change: Callable[[], None],
         *,
+        pins: PinMemory | None = None,
         connect: Connect = SerialLink.open,
         candidates: Callable[[], tuple[str, ...]] = candidate_ports,
         late_window: float = LATE_WINDOW,
@@ -41,7 +42,7 @@ class Fleet:
         self._connect = connect
         self._late_window = late_window
         self._locator = Locator(connect, candidates, self._taken_ports)
-        self._pins = PinMemory()
+        self._pins = pins or PinMemory()
         self._modems: dict[str, Modem] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None

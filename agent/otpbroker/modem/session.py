@@ -160,7 +160,7 @@ class Session:
             iccid = await self._startup.read_iccid()
             state = await lock.state()
             if state == "READY":
-                lock.opened(iccid, self._startup.imei)
+                await lock.opened(iccid, self._startup.imei)
                 self._board.update(state=ModemState.STARTING, detail="")
                 return
             if state == "SIM busy":

@@ -1,12 +1,16 @@
 """Unlocking the SIM: each configured PIN is tried once, and never when the next wrong one could need the PUK."""
 
+import asyncio
 import hmac
 import re
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Misconfigured
+from otpbroker.files import replace_file
 from otpbroker.modem.answers import value
 from otpbroker.modem.at import AtConversation
 from otpbroker.modem.dialect import Dialect
@@ -31,30 +35,56 @@ class _Try:
     imei: str
     digest: bytes
 
+    @classmethod
+    def read(cls, line: str) -> Self:
+        iccid, imei, digest = line.split(",")
+        return cls(iccid, imei, bytes.fromhex(digest))
+
+    def line(self) -> str:
+        return f"{self.iccid},{self.imei},{self.digest.hex()}"
+
     def same_sim(self, iccid: str, imei: str) -> bool:
         """By the SIM's own identity where both sides know it, else by the modem it is in."""
         return self.iccid == iccid if self.iccid and iccid else self.imei == imei
 
 
 class PinMemory:
-    """Which PINs were tried on which SIM and not accepted: keyed hashes, in memory only; outlives the modems."""
+    """Which PINs were tried on which SIM and not accepted, as keyed hashes; outlives the modems.
 
-    def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
+    With a `path` it outlives the process too: a modem that hides its tries left would otherwise lose one to a wrong
+    PIN at every start.
+    """
+
+    def __init__(self, path: Path | None = None, key: bytes | None = None) -> None:
+        """Blocks while it reads the file. The `key` must be the same whenever the file is."""
+        self._path = path
+        self._key = hmac.digest(key or secrets.token_bytes(32), b"pin", "sha256")
         self._tries: list[_Try] = []
+        if path is not None and path.exists():
+            self._tries = [_Try.read(line) for line in path.read_text("ascii").splitlines()]
 
     def tried(self, pin: str, iccid: str, imei: str) -> bool:
         digest = self._digest(pin)
         return any(each.digest == digest and each.same_sim(iccid, imei) for each in self._tries)
 
-    def remember(self, pin: str, iccid: str, imei: str) -> None:
+    async def remember(self, pin: str, iccid: str, imei: str) -> None:
+        """From the return on it is known, whatever happens to the process."""
         if not self.tried(pin, iccid, imei):
             self._tries.append(_Try(iccid, imei, self._digest(pin)))
+            await self._write()
 
-    def forget(self, pin: str, iccid: str, imei: str) -> None:
+    async def forget(self, pin: str, iccid: str, imei: str) -> None:
         """It was right after all."""
         digest = self._digest(pin)
-        self._tries = [each for each in self._tries if each.digest != digest or not each.same_sim(iccid, imei)]
+        left = [each for each in self._tries if each.digest != digest or not each.same_sim(iccid, imei)]
+        if left != self._tries:
+            self._tries = left
+            await self._write()
+
+    async def _write(self) -> None:
+        if self._path is not None:
+            text = "".join(f"{each.line()}\n" for each in self._tries)
+            await asyncio.to_thread(replace_file, self._path, text)
 
     def _digest(self, pin: str) -> bytes:
         return hmac.digest(self._key, pin.encode(), "sha256")
@@ -101,12 +131,12 @@ class SimLock:
                 remedy="unlock the SIM in a phone, then correct the modem's pin",
             )
         # Remembered before it is given: an answer that gets lost must not lead to a second try.
-        self._pins.remember(pin, iccid, imei)
+        await self._pins.remember(pin, iccid, imei)
         try:
             await self._at.command(f"AT+CPIN={quoted(pin)}")
         except AtError as error:
             if error.code == "cme-14":
-                self._pins.forget(pin, iccid, imei)
+                await self._pins.forget(pin, iccid, imei)
                 return False
             raise _wrong_pin() from error
         except AtTimeout:
@@ -116,10 +146,10 @@ class SimLock:
         self._given = True
         return True
 
-    def opened(self, iccid: str, imei: str) -> None:
+    async def opened(self, iccid: str, imei: str) -> None:
         """The SIM is open: whatever PIN was given was right."""
         if self._config.pin is not None:
-            self._pins.forget(self._config.pin.get_secret_value(), iccid, imei)
+            await self._pins.forget(self._config.pin.get_secret_value(), iccid, imei)
 
     async def _tries_left(self) -> int | None:
         for command, pattern in self._dialect.pin_tries:

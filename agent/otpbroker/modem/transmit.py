@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from otpbroker.errors import Rejected
 from otpbroker.modem.answers import number
 from otpbroker.modem.at import AtConversation
-from otpbroker.modem.causes import retryable
+from otpbroker.modem.causes import retryable, unclear
 from otpbroker.modem.results import AtError, AtFailure, AtTimeout, LinkLost, NotSubmitted
 from otpbroker.sms.submission import Refused, SendResult, Sent, Sms, Unknown
 
@@ -88,6 +88,8 @@ class Transmitter:
             except NotSubmitted as failure:
                 return self._not_submitted(failure.reason, references)
             except AtError as error:
+                if unclear(error):
+                    return Unknown(error.code, references)
                 return self._refused(error, references)
             except AtTimeout as failure:
                 reference = number(failure.lines, "+CMGS:")

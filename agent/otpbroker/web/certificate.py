@@ -1,7 +1,5 @@
 """The device's own certificate: made at first start, so that HTTPS never waits for a certificate authority."""
 
-import os
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from otpbroker.files import replace_file
 from otpbroker.web.server import TlsFiles
 
 LIFE = timedelta(days=825)  # the longest that common clients accept of a certificate installed by hand
@@ -63,14 +62,13 @@ def _make(files: TlsFiles, names: Sequence[str], today: datetime) -> None:
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(
+    replace_file(
         files.key,
         key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
-        mode=0o600,
     )
-    _write(files.certificate, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
+    replace_file(files.certificate, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
 
 
 def _general_name(name: str) -> x509.GeneralName:
@@ -78,16 +76,3 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _write(path: Path, content: bytes, *, mode: int) -> None:
-    """Replace the file at once; the new one never has wider rights than `mode`, not even for a moment."""
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -65,8 +65,8 @@ class Bound:
 class Server:
     """One listener of one application.
 
-    Quart's own start-up and shutdown hooks are not run: parts that live are children of the agent. Bodies are bounded
-    by the application's MAX_CONTENT_LENGTH, however they come.
+    Quart's own start-up and shutdown hooks are not run: parts that live are children of the agent. Bodies are
+    bounded by the application's MAX_CONTENT_LENGTH, however they come.
     """
 
     def __init__(

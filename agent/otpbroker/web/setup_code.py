@@ -1,9 +1,9 @@
 """The one-time code that proves who may create the first administrator: who sees what the device prints."""
 
-import os
 import secrets
 from pathlib import Path
 
+from otpbroker.files import replace_file
 from otpbroker.passwords import hash_password, verify_password
 
 # No 0, 1, I, O: 32 signs of 5 bits each, so that twelve of them make 60 bits.
@@ -25,7 +25,7 @@ class SetupCode:
         """The code to print: the one that this process made, else a new one, which ends any earlier code."""
         if self._plain is None:
             plain = "-".join("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
-            self._write(hash_password(_canonical(plain)))
+            replace_file(self._path, hash_password(_canonical(plain)))
             self._plain = plain
         return self._plain
 
@@ -41,16 +41,6 @@ class SetupCode:
         """End the code: the administrator is there."""
         self._plain = None
         self._path.unlink(missing_ok=True)
-
-    def _write(self, stored: str) -> None:
-        fresh = self._path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(file, "w", encoding="ascii") as stream:
-            stream.write(stored)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(self._path)
 
 
 def setup_url(admin_url: str, code: str) -> str:

@@ -1,6 +1,8 @@
 """The SIM's PIN: given once, and never at the risk of the PUK."""
 
 import asyncio
+import stat
+from pathlib import Path
 
 import pytest
 from modem_desk import PDU, Desk, send
@@ -166,3 +168,16 @@ async def test_no_pdu_and_no_pin_gets_into_the_log(caplog: pytest.LogCaptureFixt
         await send(modem)
     assert PDU not in caplog.text
     assert "1234" not in caplog.text
+
+
+def test_a_refused_pin_is_known_to_the_next_process_and_unreadable_in_the_file(tmp_path: Path) -> None:
+    path, key = tmp_path / "refused-pins", bytes(32)
+    asyncio.run(PinMemory(path, key).remember("9999", "8962", "490154203237518"))
+    next_process = PinMemory(path, key)
+    assert next_process.tried("9999", "8962", "490154203237518")
+    assert not next_process.tried("1234", "8962", "490154203237518")
+    assert not next_process.tried("9999", "8963", "490154203237518")
+    assert "9999" not in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    asyncio.run(next_process.forget("9999", "8962", "490154203237518"))
+    assert not PinMemory(path, key).tried("9999", "8962", "490154203237518")

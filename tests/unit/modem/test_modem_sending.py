@@ -93,6 +93,7 @@ async def test_a_later_part_whose_time_is_over_leaves_the_message_unknown() -> N
     ("answer", "result"),
     [
         ("+CMS ERROR: 38", Refused("cms-38", retryable=True)),
+        ("+CMS ERROR: 332", Unknown("cms-332")),
         ("+CMS ERROR: 500", Refused("cms-500", retryable=True)),
         ("+CMS ERROR: 28", Refused("cms-28", retryable=False)),
         ("+CMS ERROR: 304", Refused("cms-304", retryable=False)),

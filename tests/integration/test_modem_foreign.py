@@ -12,6 +12,7 @@ from foreign_modem import ForeignModem
 from otpbroker.config.model import ModemSection
 from otpbroker.events import ModemState
 from otpbroker.modem.fleet import Fleet
+from otpbroker.modem.link import CandidatePort
 from otpbroker.sms.submission import Sent, Unknown
 
 
@@ -73,7 +74,9 @@ async def test_it_is_found_by_its_imei_among_silent_ports(foreign: ForeignModem)
     ports = (os.ttyname(slave), foreign.path)
     in_the_air = InTheAir()
     async with driven(in_the_air=in_the_air) as fleet:
-        fleet.fleet = Fleet(fleet.bus, lambda: 0.0, in_the_air, lambda: None, candidates=lambda: ports)
+        fleet.fleet = Fleet(
+            fleet.bus, lambda: 0.0, in_the_air, lambda: None, candidates=lambda: tuple(map(CandidatePort, ports))
+        )
         await fleet.fleet.apply([ModemSection(id="m", imei="490154203237518")])
         running = asyncio.create_task(fleet.fleet.run())
         await fleet.ready("m")

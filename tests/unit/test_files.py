@@ -16,7 +16,7 @@ def test_a_file_is_replaced_whole_and_for_its_owner_alone(tmp_path: Path) -> Non
     replace_file(path, "new")
     assert path.read_text() == "new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path) == ["secret"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: P
     folder.mkdir()  # a folder can't be replaced by a file
     with pytest.raises(OSError, match="directory"):
         replace_file(folder, "new")
-    assert os.listdir(tmp_path) == ["target"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["target"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -74,6 +74,11 @@ class ModemSection(Section):
     name: str = Field("", max_length=64)
     port: str | None = Field(None, pattern=r"^/[^\x00-\x20]*$", description="path of a serial port or pty")
     imei: str | None = Field(None, pattern=r"^[0-9]{14,16}$", description="identity instead of a port path")
+    usb: str | None = Field(
+        None,
+        pattern=r"^[0-9]+-[0-9]+(\.[0-9]+)*$",
+        description="USB socket instead of a port path, as in /sys/bus/usb/devices: 1-1.2",
+    )
     baud_rate: int = Field(115200, ge=300, le=4_000_000)
     data_bits: Literal[5, 6, 7, 8] = 8
     parity: Literal["N", "O", "E", "M", "S"] = "N"
@@ -95,8 +100,8 @@ class ModemSection(Section):
 
     @model_validator(mode="after")
     def _can_be_found(self) -> Self:
-        if self.port is None and self.imei is None:
-            raise ValueError("name the modem's port or its imei")
+        if self.port is None and self.imei is None and self.usb is None:
+            raise ValueError("name the modem's port, its imei or its usb socket")
         return self
 
     @property

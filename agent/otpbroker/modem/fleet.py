@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from otpbroker.config.model import ModemSection
 from otpbroker.events import Bus, ModemChanged, ModemGone
 from otpbroker.modem.backoff import Backoff
-from otpbroker.modem.link import SerialLink, candidate_ports
+from otpbroker.modem.link import CandidatePort, SerialLink, candidate_ports
 from otpbroker.modem.locate import Locator
 from otpbroker.modem.modem import LATE_WINDOW, Connect, Modem
 from otpbroker.modem.session import LateAnswers
@@ -32,7 +32,7 @@ class Fleet:
         *,
         pins: PinMemory | None = None,
         connect: Connect = SerialLink.open,
-        candidates: Callable[[], tuple[str, ...]] = candidate_ports,
+        candidates: Callable[[], tuple[CandidatePort, ...]] = candidate_ports,
         late_window: float = LATE_WINDOW,
     ) -> None:
         self._bus = bus

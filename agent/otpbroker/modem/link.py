@@ -8,6 +8,7 @@ import os
 import termios
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import serial
@@ -147,9 +148,21 @@ class SerialLink:
             self._loop.remove_writer(self._fd)
 
 
-def candidate_ports() -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True, order=True)
+class CandidatePort:
+    """A serial port of the system; `socket` is its device's place on the USB (`1-1.2`), "" off the bus."""
+
+    path: str
+    socket: str = ""
+
+
+def candidate_ports() -> tuple[CandidatePort, ...]:
     """Every serial port of the system, in a steady order. Reads sysfs: call it in a thread."""
-    return tuple(sorted(port.device for port in list_ports.comports()))
+    return tuple(
+        sorted(
+            CandidatePort(port.device, (port.location or "").partition(":")[0]) for port in list_ports.comports()
+        )
+    )
 
 
 def _close(port: serial.Serial) -> None:

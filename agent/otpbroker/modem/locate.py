@@ -1,4 +1,4 @@
-"""Finding the port of a modem that is configured by its IMEI: free ports are asked who answers there."""
+"""Finding the port of a modem that is configured by its IMEI or USB socket: free ports are asked who is there."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from otpbroker.config.model import ModemSection
 from otpbroker.errors import OtpBrokerError, Unavailable
 from otpbroker.modem.answers import digits
 from otpbroker.modem.at import AtConversation
+from otpbroker.modem.link import CandidatePort
 from otpbroker.modem.modem import Connect
 from otpbroker.modem.results import AtFailure
 
@@ -24,7 +25,7 @@ class Locator:
     def __init__(
         self,
         connect: Connect,
-        candidates: Callable[[], tuple[str, ...]],
+        candidates: Callable[[], tuple[CandidatePort, ...]],
         taken: Callable[[], frozenset[str]],
     ) -> None:
         self._connect = connect
@@ -34,22 +35,24 @@ class Locator:
         self._turn = asyncio.Lock()  # two searches would find each other's ports busy
 
     async def port_of(self, section: ModemSection) -> str:
-        """The configured port, or the one whose modem has the configured IMEI. Raises `Unavailable`."""
+        """The configured port, or the one whose modem is in the configured socket, has the configured IMEI, or both.
+
+        Raises `Unavailable`.
+        """
         if section.port is not None:
             return section.port
         wanted = section.imei or ""
         async with self._turn:
-            ports = await asyncio.to_thread(_free, self._candidates, self._taken())
+            ports = await asyncio.to_thread(_free, self._candidates, self._taken(), section.usb)
             last = self._seen.get(wanted)
             for port in sorted(ports, key=lambda port: port != last):
                 imei = await self._imei_at(port, section)
                 if imei:
                     self._seen[imei] = port
-                if _same(imei, wanted):
+                if imei and (not wanted or _same(imei, wanted)):
                     return port
-        raise Unavailable(
-            "modem-absent", f"no port has the modem with IMEI {wanted[:8]}...", remedy="plug the modem in"
-        )
+        who = f"the modem with IMEI {wanted[:8]}..." if wanted else f"a modem in USB socket {section.usb}"
+        raise Unavailable("modem-absent", f"no port has {who}", remedy="plug the modem in")
 
     async def _imei_at(self, port: str, section: ModemSection) -> str:
         """The IMEI that answers there, or ""."""
@@ -76,7 +79,13 @@ def _same(found: str, wanted: str) -> bool:
     return bool(found) and found[:14] == wanted[:14]
 
 
-def _free(candidates: Callable[[], tuple[str, ...]], taken: frozenset[str]) -> tuple[str, ...]:
-    """The candidates that are no taken port, whatever link (`/dev/serial/by-id/...`) names it."""
-    devices = {str(Path(port).resolve()) for port in taken}
-    return tuple(port for port in candidates() if str(Path(port).resolve()) not in devices)
+def _free(
+    candidates: Callable[[], tuple[CandidatePort, ...]], taken: frozenset[str], socket: str | None
+) -> tuple[str, ...]:
+    """The candidates, in the socket if one is given, that are no taken port by whatever link that is named."""
+    devices = {Path(port).resolve() for port in taken}
+    return tuple(
+        port.path
+        for port in candidates()
+        if Path(port.path).resolve() not in devices and (socket is None or port.socket == socket)
+    )

@@ -25,7 +25,7 @@ _REMEMBERED = 256  # credentials; a device serves a handful of application serve
 _LONGEST_NAME = 65  # one more than a user name can have
 
 # Nobody's password, with the parameters of `hash_password`: who does not exist costs the same time.
-_DECOY = "$argon2id$v=19$m=19456,t=2,p=1$b3RwYnJva2VyLWRlY295$aRDgnEH1eCbzX9yyGKT/YmW+Yl9dOUbHPJ9Ns8JnoKE"
+_DECOY = "$argon2id$v=19$m=19456,t=2,p=1$b3RwYnJva2VyLWRlY295IQ$aRDgnEH1eCbzX9yyGKT/YmW+Yl9dOUbHPJ9Ns8JnoKE"
 
 
 class Unauthenticated(Denied):

@@ -13,6 +13,7 @@ from otpbroker.config.model import ModemSection
 from otpbroker.errors import Unavailable
 from otpbroker.events import Bus, ModemChanged, ModemGone, ModemState
 from otpbroker.modem.fleet import Fleet
+from otpbroker.modem.link import CandidatePort
 from otpbroker.modem.modem import Modem
 from otpbroker.sms.submission import Sent
 
@@ -35,7 +36,7 @@ class House:
             Late(),
             self._changed,
             connect=self._connect,
-            candidates=lambda: tuple(self.wires),
+            candidates=lambda: tuple(map(CandidatePort, self.wires)),
         )
 
     def _changed(self) -> None:

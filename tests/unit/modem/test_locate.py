@@ -1,4 +1,4 @@
-"""Finding a modem by its IMEI among the ports."""
+"""Finding a modem by its IMEI or its USB socket among the ports."""
 
 import asyncio
 
@@ -8,9 +8,11 @@ from virtual_run import in_virtual_time, now
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Unavailable
+from otpbroker.modem.link import CandidatePort
 from otpbroker.modem.locate import Locator
 
 OTHER = "490154203237518"
+SOCKETS = {"/dev/c": "1-1.2", "/dev/d": "1-1.2"}
 WANTED = ModemSection(id="m", imei=IMEI)
 
 
@@ -20,7 +22,11 @@ class Ports:
     def __init__(self, there: dict[str, ScriptedModem | None], taken: frozenset[str] = frozenset()) -> None:
         self.there = there
         self.opened: list[str] = []
-        self.locator = Locator(self._connect, lambda: tuple(there), lambda: taken)
+        self.locator = Locator(
+            self._connect,
+            lambda: tuple(CandidatePort(path, SOCKETS.get(path, "")) for path in there),
+            lambda: taken,
+        )
 
     async def _connect(self, port: str, _section: ModemSection) -> ScriptedModem:
         self.opened.append(port)
@@ -96,3 +102,18 @@ async def test_searches_take_turns() -> None:
     second = asyncio.create_task(ports.locator.port_of(ModemSection(id="n", imei=OTHER)))
     assert (await first, await second) == ("/dev/b", "/dev/a")
     assert ports.opened == ["/dev/a", "/dev/b", "/dev/a"]
+
+
+@in_virtual_time
+async def test_in_a_usb_socket_the_port_that_speaks_at_is_found() -> None:
+    ports = Ports({"/dev/a": modem_with(OTHER), "/dev/c": deaf(), "/dev/d": modem_with(IMEI)})
+    assert await ports.locator.port_of(ModemSection(id="m", usb="1-1.2")) == "/dev/d"
+    assert ports.opened == ["/dev/c", "/dev/d"]
+
+
+@in_virtual_time
+async def test_another_modem_in_the_right_socket_is_not_the_one() -> None:
+    ports = Ports({"/dev/d": modem_with(OTHER)})
+    with pytest.raises(Unavailable) as problem:
+        await ports.locator.port_of(ModemSection(id="m", usb="1-1.2", imei=IMEI))
+    assert problem.value.code == "modem-absent"

@@ -88,9 +88,7 @@ class Transmitter:
             except NotSubmitted as failure:
                 return self._not_submitted(failure.reason, references)
             except AtError as error:
-                if unclear(error):
-                    return Unknown(error.code, references)
-                return self._refused(error, references)
+                return self._failed(error, references)
             except AtTimeout as failure:
                 reference = number(failure.lines, "+CMGS:")
                 return Unknown("no-answer", references if reference is None else (*references, reference))
@@ -120,6 +118,10 @@ class Transmitter:
             case LinkLost():
                 return self._unsent("link-lost", references)
         return self._unsent("out-of-step", references)
+
+    def _failed(self, error: AtError, references: tuple[int, ...]) -> SendResult:
+        """The modem's word on a PDU that it had."""
+        return Unknown(error.code, references) if unclear(error) else self._refused(error, references)
 
     def _refused(self, error: AtError, references: tuple[int, ...]) -> SendResult:
         self.refusal = error

@@ -119,9 +119,7 @@ class Core:
 class StartCore(Protocol):
     """Starts a core that is stopped after the test; `folder`: what a killed one left."""
 
-    async def __call__(
-        self, *senders: FakeSender, config: Config = ..., folder: Path | None = None
-    ) -> Core: ...
+    async def __call__(self, *senders: FakeSender, config: Config = ..., folder: Path | None = None) -> Core: ...
 
 
 def settings(country_code: str = "62", **sms: object) -> Config:

@@ -164,6 +164,7 @@ class Agent:
             await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             closing.set()
+            self.dispatcher.release()
             self.bus.close()
             for listening in listeners.values():
                 listening.close()

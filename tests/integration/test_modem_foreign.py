@@ -74,9 +74,8 @@ async def test_it_is_found_by_its_imei_among_silent_ports(foreign: ForeignModem)
     ports = (os.ttyname(slave), foreign.path)
     in_the_air = InTheAir()
     async with driven(in_the_air=in_the_air) as fleet:
-        fleet.fleet = Fleet(
-            fleet.bus, lambda: 0.0, in_the_air, lambda: None, candidates=lambda: tuple(map(CandidatePort, ports))
-        )
+        candidates = tuple(map(CandidatePort, ports))
+        fleet.fleet = Fleet(fleet.bus, lambda: 0.0, in_the_air, lambda: None, candidates=lambda: candidates)
         await fleet.fleet.apply([ModemSection(id="m", imei="490154203237518")])
         running = asyncio.create_task(fleet.fleet.run())
         await fleet.ready("m")

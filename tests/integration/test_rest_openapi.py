@@ -109,6 +109,8 @@ async def test_the_document_needs_no_credentials_and_describes_every_route() -> 
 
 def test_no_operation_can_be_called_without_credentials(base_url: str) -> None:
     document = httpx2.get(f"{base_url}/api/v1/openapi.json").json()
+    assert document["security"] == [{"basic": []}]
+    assert document["components"]["securitySchemes"] == {"basic": {"type": "http", "scheme": "basic"}}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             filled = path.replace("{id}", "q1").replace("{reference}", "r1").replace("{receiver}", "0812")

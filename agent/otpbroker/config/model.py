@@ -62,6 +62,7 @@ class SmsSection(Section):
     duplicate_window: int = Field(86400, ge=0, le=7 * 86400, description="0: ids are not compared")
     wait: int = Field(30, ge=1, le=55, description="how long a historic REST call waits for the modem")
     max_waiting: int = Field(1000, ge=1, le=100_000)
+    receiver_limit: int = Field(0, ge=0, le=10_000, description="messages an hour to one number; 0: no limit")
     max_parts: int = Field(8, ge=1, le=255)
     status_report: bool = False
     report: bool = True

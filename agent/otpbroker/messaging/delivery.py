@@ -91,6 +91,11 @@ class Delivery:
         self._journal.accept(message, "")
         return self._finish(message, state, error=error, detail=detail)
 
+    def release(self) -> None:
+        """End every wait for a final outcome; the messages go on."""
+        for message in self._open.values():
+            message.finished.set()
+
     async def outcome(self, message_id: str, *, caller: str | None, wait: float = 0.0) -> Outcome | None:
         """What is known of a message of this caller (None: of anybody's); waits for the final word if asked to."""
         message = self._open.get(message_id)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from otpbroker.clock import Clock
-from otpbroker.config.model import Config
+from otpbroker.config.model import Config, SmsSection
 from otpbroker.errors import Misconfigured, OtpBrokerError, Rejected, Unavailable
 from otpbroker.events import Bus, ModemStatus
 from otpbroker.messaging.blocklist import Blocklist
@@ -43,6 +43,7 @@ from otpbroker.messaging.outcome import (
 )
 from otpbroker.messaging.report import Report
 from otpbroker.messaging.sender import Fleet, Sender
+from otpbroker.rate import TokenBuckets
 from otpbroker.sms.gsm7 import UnencodableText
 from otpbroker.sms.segment import Measure, TextTooLong, measure
 
@@ -69,6 +70,7 @@ class Dispatcher:
         self._clock = clock
         self._otps = Otps(journal, clock)
         self._identity_key = hmac.digest(journal.key, b"identity", "sha256")
+        self._limits: tuple[int, TokenBuckets] | None = None
         self._delivery = Delivery(
             config=config,
             fleet=fleet,
@@ -117,6 +119,10 @@ class Dispatcher:
         """Messages that no modem has yet."""
         return self._delivery.waiting
 
+    def release(self) -> None:
+        """The agent ends: whoever waits for a message gets what is known by now."""
+        self._delivery.release()
+
     def senders_changed(self) -> None:
         """The fleet tells: a sender came, went, or changed its readiness."""
         self._delivery.senders_changed()
@@ -157,8 +163,7 @@ class Dispatcher:
             return earlier
         if self.blocklist.blocked(receiver):
             return self._delivery.refuse(message, State.BLOCKED, "blocked", "the receiver is on the block list")
-        if self._delivery.waiting >= settings.max_waiting:
-            raise Unavailable("queue-full", "too many messages wait for a modem", remedy="try again later")
+        self._check_limits(receiver, settings)
         self._delivery.admit(message, command.text, identity)
         return await message.settled(wait)
 
@@ -213,6 +218,24 @@ class Dispatcher:
 
     def _with_waiting(self, sender: Sender) -> ModemStatus:
         return replace(sender.status, waiting=self._delivery.waiting_for(sender.config.id))
+
+    def _check_limits(self, receiver: str, settings: SmsSection) -> None:
+        """Raise `Unavailable` when too much is under way, or too much went to this receiver (SMS pumping)."""
+        if self._delivery.waiting >= settings.max_waiting:
+            raise Unavailable("queue-full", "too many messages wait for a modem", remedy="try again later")
+        if not settings.receiver_limit:
+            return
+        if self._limits is None or self._limits[0] != settings.receiver_limit:
+            hourly = settings.receiver_limit
+            buckets = TokenBuckets(capacity=hourly, refill=hourly / 3600, clock=self._clock.monotonic)
+            self._limits = (hourly, buckets)
+        if self._limits[1].take(receiver) > 0:
+            raise Unavailable(
+                "receiver-limit",
+                f"this number got its {settings.receiver_limit} messages an hour",
+                field="receiver",
+                remedy="try again later, or raise sms.receiver_limit",
+            )
 
     def _settle_otp(self, message: Message, state: State) -> None:
         if message.otp_reference is not None:

@@ -158,11 +158,8 @@ class CandidatePort:
 
 def candidate_ports() -> tuple[CandidatePort, ...]:
     """Every serial port of the system, in a steady order. Reads sysfs: call it in a thread."""
-    return tuple(
-        sorted(
-            CandidatePort(port.device, (port.location or "").partition(":")[0]) for port in list_ports.comports()
-        )
-    )
+    ports = list_ports.comports()
+    return tuple(sorted(CandidatePort(port.device, (port.location or "").partition(":")[0]) for port in ports))
 
 
 def _close(port: serial.Serial) -> None:

@@ -35,7 +35,7 @@ class Locator:
         self._turn = asyncio.Lock()  # two searches would find each other's ports busy
 
     async def port_of(self, section: ModemSection) -> str:
-        """The configured port, or the one whose modem is in the configured socket, has the configured IMEI, or both.
+        """The configured port, or the one whose modem has the configured USB socket, IMEI or both.
 
         Raises `Unavailable`.
         """

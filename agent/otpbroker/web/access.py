@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from otpbroker.config.model import ApiUser
 from otpbroker.errors import Denied
 from otpbroker.passwords import verify_password
+from otpbroker.rate import TokenBuckets, TooManyAttempts, network_of
 from otpbroker.web.hashing import HashingThread
-from otpbroker.web.rate import TokenBuckets, TooManyAttempts, network_of
 
 _log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from otpbroker.clock import Clock
 from otpbroker.errors import Denied, OtpBrokerError, Rejected, Unavailable
+from otpbroker.rate import TooManyAttempts
 from otpbroker.web import language, wording
 from otpbroker.web.cookies import FormTokens
 from otpbroker.web.guard import TOKEN_FIELD, Guard
@@ -20,7 +21,6 @@ from otpbroker.web.hashing import HashingThread
 from otpbroker.web.headers import harden
 from otpbroker.web.live import Monitor
 from otpbroker.web.pages import load_pages
-from otpbroker.web.rate import TooManyAttempts
 from otpbroker.web.sessions import Sessions
 from otpbroker.web.setup_code import SetupCode
 from otpbroker.web.sign_in import SignIn

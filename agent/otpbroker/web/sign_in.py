@@ -7,8 +7,8 @@ from otpbroker.clock import Clock
 from otpbroker.config.model import Administrator, AdminSection
 from otpbroker.errors import Denied
 from otpbroker.passwords import verify_password
+from otpbroker.rate import TokenBuckets, TooManyAttempts, network_of
 from otpbroker.web.hashing import HashingThread
-from otpbroker.web.rate import TokenBuckets, TooManyAttempts, network_of
 
 _KNOWN_PLACES = 64
 _LONGEST_NAME = 65  # one more than a user name can have

@@ -3,15 +3,15 @@
 import asyncio
 
 import pytest
+
 from core import StartCore, full_disks, settings
 from fakes import FakeSender, modem, senders, texts
-from virtual_time import NOON
-
 from otpbroker.errors import Unavailable
 from otpbroker.messaging.delivery import RETRY_PAUSE
 from otpbroker.messaging.outcome import State
 from otpbroker.sms.submission import Refused, Sent, Unknown
 from otpbroker.sms.submit import decode_submit
+from virtual_time import NOON
 
 BUSY = Refused("cms-512", retryable=True)
 BARRED = Refused("cms-8", retryable=False)

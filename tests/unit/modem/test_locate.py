@@ -22,11 +22,8 @@ class Ports:
     def __init__(self, there: dict[str, ScriptedModem | None], taken: frozenset[str] = frozenset()) -> None:
         self.there = there
         self.opened: list[str] = []
-        self.locator = Locator(
-            self._connect,
-            lambda: tuple(CandidatePort(path, SOCKETS.get(path, "")) for path in there),
-            lambda: taken,
-        )
+        candidates = tuple(CandidatePort(path, SOCKETS.get(path, "")) for path in there)
+        self.locator = Locator(self._connect, lambda: candidates, lambda: taken)
 
     async def _connect(self, port: str, _section: ModemSection) -> ScriptedModem:
         self.opened.append(port)

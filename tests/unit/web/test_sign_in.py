@@ -11,8 +11,8 @@ from otpbroker.clock import Clock
 from otpbroker.config.model import Administrator, AdminSection
 from otpbroker.errors import Denied, Unavailable
 from otpbroker.passwords import hash_password
+from otpbroker.rate import TooManyAttempts
 from otpbroker.web.hashing import WAITING, HashingThread
-from otpbroker.web.rate import TooManyAttempts
 from otpbroker.web.sign_in import SignIn
 
 PASSWORD = "lima ekor kucing hitam"

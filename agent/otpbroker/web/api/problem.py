@@ -18,8 +18,8 @@ from otpbroker.errors import (
     Unavailable,
     UnknownOutcome,
 )
+from otpbroker.rate import TooManyAttempts
 from otpbroker.web.access import CHALLENGE, Unauthenticated
-from otpbroker.web.rate import TooManyAttempts
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ _CODES = {
     "invalid-json": HTTPStatus.BAD_REQUEST,
     "not-found": HTTPStatus.NOT_FOUND,
     "otp-duplicate": HTTPStatus.CONFLICT,
+    "receiver-limit": HTTPStatus.TOO_MANY_REQUESTS,
 }
 # The core speaks of commands; these are its words for what the requests here call otherwise.
 _FIELDS = {"expiration": "expires_at"}

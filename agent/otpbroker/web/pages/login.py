@@ -6,9 +6,9 @@ from quart import Blueprint, g, redirect, render_template, request, url_for
 from quart.typing import ResponseReturnValue
 
 from otpbroker.errors import Denied, Unavailable
+from otpbroker.rate import TooManyAttempts
 from otpbroker.web import cookies, wording
 from otpbroker.web.guard import public
-from otpbroker.web.rate import TooManyAttempts
 from otpbroker.web.site import Site
 
 _log = logging.getLogger(__name__)

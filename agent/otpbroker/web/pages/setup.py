@@ -11,10 +11,10 @@ from quart.typing import ResponseReturnValue
 from otpbroker.config.model import Administrator, Config, Username
 from otpbroker.errors import Denied, Rejected
 from otpbroker.passwords import check_strength, hash_password
+from otpbroker.rate import TokenBuckets, network_of
 from otpbroker.web import cookies, wording
 from otpbroker.web.guard import public
 from otpbroker.web.language import gettext as _
-from otpbroker.web.rate import TokenBuckets, network_of
 from otpbroker.web.site import Site
 
 _log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from otpbroker.web.rate import TokenBuckets, network_of
+from otpbroker.rate import TokenBuckets, network_of
 
 
 class Time:

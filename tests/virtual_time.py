@@ -20,7 +20,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.elapsed = 0.0
         self.threads = 0
+        self.defects: list[dict[str, Any]] = []  # what callbacks raised and nobody awaited
         super().__init__(_JumpingSelector(self))
+        self.set_exception_handler(lambda _, context: self.defects.append(context))
 
     def time(self) -> float:
         return _BOOT + self.elapsed

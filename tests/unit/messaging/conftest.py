@@ -33,6 +33,9 @@ async def start_core(ram_folder: Path) -> AsyncIterator[StartCore]:
     yield start
     for core in running:
         await core.stop()
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    assert not loop.defects
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ class Lane:
     """A sender that takes one message at a time and holds it until told."""
 
     sender: FakeSender
-    taking: "asyncio.Task[Message] | None" = None
+    taking: "asyncio.Task[None] | None" = None
     holds: Message | None = None
 
 
@@ -45,6 +45,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.expired: list[Message] = []
         self.handed: list[Message] = []
         self.put: list[Message] = []
+        self.not_before: dict[str, float] = {}
         clock = Clock(now=self.loop.time, monotonic=self.loop.time)
         self.pool = Pool(self.fleet, lambda: "62", clock, self.expired.append)
         self._run(self._open())
@@ -61,6 +62,7 @@ class PoolMachine(RuleBasedStateMachine):
     def a_message_comes(self, receiver: str, only: str | None, pause: float) -> None:
         message = _message(f"{len(self.put)}", receiver, only, self.loop.time() + LIFE)
         self.put.append(message)
+        self.not_before[message.id] = self.loop.time() + pause
         self._run(self._put(message, pause))
 
     @rule(place=st.integers(0, 3), ready=st.booleans())
@@ -82,6 +84,7 @@ class PoolMachine(RuleBasedStateMachine):
     def every_message_is_in_one_place(self) -> None:
         held = [lane.holds for lane in self.lanes if lane.holds]
         assert len(self.pool) + len(held) + len(self.expired) + len(self.handed) == len(self.put)
+        assert not self.loop.defects
         everywhere = held + self.expired + self.handed
         assert len({message.id for message in everywhere}) == len(everywhere)
 
@@ -94,7 +97,7 @@ class PoolMachine(RuleBasedStateMachine):
     async def _open(self) -> None:
         self.pool.refresh()
         for lane in self.lanes:
-            lane.taking = asyncio.ensure_future(self.pool.take(lane.sender))
+            lane.taking = asyncio.ensure_future(self._take(lane))
 
     async def _close(self) -> None:
         self.pool.close()
@@ -121,7 +124,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.pool.put(message)
         else:
             self.handed.append(message)
-        lane.taking = asyncio.ensure_future(self.pool.take(lane.sender))
+        lane.taking = asyncio.ensure_future(self._take(lane))
 
     def _run(self, step: Coroutine[object, object, None]) -> None:
         self.loop.run_until_complete(step)
@@ -132,11 +135,18 @@ class PoolMachine(RuleBasedStateMachine):
             await asyncio.sleep(0)
         for lane in self.lanes:
             if lane.taking is not None and lane.taking.done():
-                lane.holds, lane.taking = lane.taking.result(), None
-                self._check(lane.holds, lane.sender)
+                lane.taking = lane.taking.result()
+
+    async def _take(self, lane: Lane) -> None:
+        message = await self.pool.take(lane.sender)
+        self._check(message, lane.sender)
+        lane.holds = message
 
     def _check(self, message: Message, sender: FakeSender) -> None:
+        assert sender.ready
         assert sender.id not in message.refused_by
+        assert message.deadline >= self.loop.time()
+        assert self.loop.time() >= self.not_before[message.id]
         if message.only_modem is not None:
             assert sender.id == message.only_modem
         else:

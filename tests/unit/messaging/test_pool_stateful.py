@@ -145,7 +145,6 @@ class PoolMachine(RuleBasedStateMachine):
     def _check(self, message: Message, sender: FakeSender) -> None:
         assert sender.ready
         assert sender.id not in message.refused_by
-        assert message.deadline >= self.loop.time()
         assert self.loop.time() >= self.not_before[message.id]
         if message.only_modem is not None:
             assert sender.id == message.only_modem

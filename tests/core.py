@@ -26,7 +26,7 @@ RECEIVER = "081234567890"
 
 
 class Core:
-    """A dispatcher on the journal in `folder` with the `senders` plugged in; `start` it, `stop` it, or let it crash."""
+    """A dispatcher on the journal in `folder` with the `senders` plugged in."""
 
     def __init__(
         self, folder: Path, senders: Sequence[FakeSender], config: Config, clock: VirtualClock | None = None
@@ -134,10 +134,10 @@ async def settle() -> None:
 
 
 @contextmanager
-def full_disks() -> Iterator[None]:
-    """No file of this process takes another octet, as on a full file system."""
+def full_disks(size: int = 0) -> Iterator[None]:
+    """No file of this process takes an octet beyond `size`, as on a full file system."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:

@@ -15,19 +15,22 @@ install_apt() {
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
     done
     [ -n "$missing" ] || return 0
-    command -v apt-get >/dev/null || fail "please install:$missing"
+    command -v apt-get >/dev/null || fail "this system has no apt-get: please install what Debian names$missing"
+    remedy="please do as root: apt-get update && apt-get install$missing"
     if [ "$(id -u)" -eq 0 ]; then
         as_root=
-    elif command -v sudo >/dev/null; then
+    elif command -v sudo >/dev/null && sudo true; then
         as_root=sudo
     else
-        fail "please install as root: apt-get install$missing"
+        fail "$remedy"
     fi
     say "installing$missing"
     $as_root apt-get update -qq || say "the package lists could not be refreshed; going on with the old ones"
+    # A machine that has just been started for the first time often holds the lock for its own updates.
     # shellcheck disable=SC2086 # a list of names
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
-        fail "apt-get could not install$missing"
+    $as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $missing >/dev/null ||
+        fail "apt-get could not install$missing; when its complaint above is settled, $remedy"
 }
 
 unpack_smsd() {
@@ -36,32 +39,50 @@ unpack_smsd() {
     say "unpacking smsd of smstools"
     rm -rf build/smstools && mkdir -p build/smstools
     (cd build/smstools && apt-get download -qq smstools && dpkg-deb --extract smstools_*.deb . && rm smstools_*.deb) ||
-        fail "apt-get could not download smstools"
+        fail "apt-get could not download smstools; please do as root: apt-get update"
 }
 
-command -v "$python" >/dev/null || install_apt python3
-"$python" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null ||
-    fail "$python is missing or older than 3.11; name another one: make PYTHON=python3.13"
-"$python" -c 'import venv, ensurepip' 2>/dev/null || install_apt python3-venv
+contents() {
+    # What is to be in the environment: the locked packages, and this one with its metadata.
+    { cat "$1"; sed '/^\[tool\./,$d' pyproject.toml; } | sha256sum
+}
+
+pip_install() {
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$@" ||
+        fail "pip could not install the locked packages: its complaint is above; is the package index reachable?"
+}
+
+[ "$python" != python3 ] || command -v python3 >/dev/null || install_apt python3
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
+    fail "there is no $python: name one that is installed, as in make $purpose PYTHON=python3.13"
+"$python" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' ||
+    fail "$python is $version, but 3.11 or newer is needed: name another one, as in make $purpose PYTHON=python3.13"
+"$python" -c 'import venv, ensurepip' 2>/dev/null || install_apt "python$version-venv"
+lock=requirements/runtime.txt
 if [ "$purpose" = test ]; then
-    install_apt gammu chromium fonts-dejavu-core libmm14
+    # libatomic1: Playwright's driver wants it.
+    install_apt gammu chromium fonts-dejavu-core libatomic1 libmm14
     unpack_smsd
     lock=requirements/dev.txt
-else
-    lock=requirements/runtime.txt
 fi
 
-# The stamp names what is installed, so an unchanged lock costs nothing.
-stamp=$venv/.locked-$purpose
-wanted=$(cat "$lock" pyproject.toml | sha256sum)
-if [ ! -x "$venv/bin/python" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-    # A test environment holds all of the runtime lock.
-    if [ "$purpose" = run ] && [ "$(cat "$venv/.locked-test" 2>/dev/null)" = "$(cat requirements/dev.txt pyproject.toml | sha256sum)" ]; then
-        exit 0
-    fi
-    say "virtual environment $venv ($("$python" --version))"
-    "$python" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement "$lock"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
-    printf '%s\n' "$wanted" >"$stamp"
+# The stamp says for which interpreter, where and from what the environment was made; interrupted work leaves none.
+stamp=$venv/.made-from
+base=$({ "$python" -c 'import sys; print(sys.version_info[:2], sys.base_prefix)'; pwd; } | sha256sum)
+wanted="$base $(contents "$lock")"
+case $(cat "$stamp" 2>/dev/null || true) in
+    # The lock of the tests holds all of the runtime's.
+    "$wanted" | "$base $(contents requirements/dev.txt)") exit 0 ;;
+    # A running demo may be using what is there: it stays, and what changed is put over it.
+    "$base "*) anew= ;;
+    *) anew=yes ;;
+esac
+if [ "$anew" ] && [ -e "$venv" ] && [ ! -e "$venv/pyvenv.cfg" ]; then
+    fail "$venv is not a virtual environment: remove it, or name another folder: make $purpose VENV=folder"
 fi
+say "installing the packages of $lock into $venv, for Python $version"
+rm -f "$stamp"
+[ -z "$anew" ] || "$python" -m venv --clear "$venv" || fail "$python could not make the virtual environment $venv"
+pip_install --require-hashes --use-pep517 --requirement "$lock"
+pip_install --no-build-isolation --editable .
+printf '%s\n' "$wanted" >"$stamp"

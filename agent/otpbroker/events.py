@@ -142,6 +142,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        self._closed = False
 
     def publish(self, event: Event) -> None:
         for subscription in self._subscriptions:
@@ -150,6 +151,8 @@ class Bus:
     @contextmanager
     def subscribe(self, limit: int = 256) -> Iterator[Subscription]:
         subscription = Subscription(limit)
+        if self._closed:
+            subscription.close()
         self._subscriptions.add(subscription)
         try:
             yield subscription
@@ -157,6 +160,7 @@ class Bus:
             self._subscriptions.discard(subscription)
 
     def close(self) -> None:
-        """End every subscription, so that live streams close before their server does."""
+        """End every subscription, later ones too, so that live streams close before their server does."""
+        self._closed = True
         for subscription in self._subscriptions:
             subscription.close()

@@ -33,7 +33,7 @@ def verify_password(password_hash: str, password: str) -> bool:
     """Whether the password is the hashed one. Blocks like `hash_password`."""
     try:
         return _HASHER.verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):  # the last: half a surrogate pair
         return False
 
 

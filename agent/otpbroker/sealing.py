@@ -1,6 +1,7 @@
 """Authenticated encryption of what must be readable by this device alone (AES-256-GCM, NIST SP 800-38D)."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -26,20 +27,27 @@ class Sealer:
         """Raises `Misconfigured` when the key or the context is another one, or the octets were changed."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE_OCTETS], sealed[_NONCE_OCTETS:], context.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: too short to be one
             raise Misconfigured("seal-broken", f"{context} was sealed with another key") from None
 
 
 def key_file(path: Path) -> bytes:
-    """The key in a file that only its owner reads; made at the first call."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) != _KEY_OCTETS:
-            raise Misconfigured("key-damaged", f"{path} does not hold a key", remedy="remove it") from None
-        return key
-    key = os.urandom(_KEY_OCTETS)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
+    """The key in a file that only its owner reads; made, whole or not at all, at the first call."""
+    if not path.exists():
+        _make_key(path)
+    key = path.read_bytes()
+    if len(key) != _KEY_OCTETS:
+        raise Misconfigured("key-damaged", f"{path} does not hold a key", remedy="remove it")
     return key
+
+
+def _make_key(path: Path) -> None:
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(_KEY_OCTETS))
+        file.flush()
+        os.fsync(descriptor)
+    with suppress(FileExistsError):  # another process was first: its key counts
+        path.hardlink_to(fresh)
+    fresh.unlink()

@@ -33,6 +33,13 @@ def _path(value: str) -> str:
     return value.rstrip("/")
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable() or value.startswith("sealed:"):
+        raise ValueError("must be one line of printable characters")
+    return value
+
+
+Label = Annotated[str, AfterValidator(_printable)]
 PasswordHash = Annotated[str, AfterValidator(_argon2id)]
 IpAddress = Annotated[str, AfterValidator(_address)]
 UrlPath = Annotated[str, AfterValidator(_path)]
@@ -49,7 +56,7 @@ class Section(BaseModel):
 class DeviceSection(Section):
     """What the unit is called and where it stands."""
 
-    name: str = Field("OTP Broker", min_length=1, max_length=64)
+    name: Label = Field("OTP Broker", min_length=1, max_length=64)
     country_code: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")] = "62"
     language: Literal["id", "en"] = "en"
 
@@ -72,7 +79,7 @@ class ModemSection(Section):
     """One modem and its SIM: where it is and what it may carry."""
 
     id: Identifier
-    name: str = Field("", max_length=64)
+    name: Label = Field("", max_length=64)
     port: str | None = Field(None, pattern=r"^/[^\x00-\x20]*$", description="path of a serial port or pty")
     imei: str | None = Field(None, pattern=r"^[0-9]{14,16}$", description="identity instead of a port path")
     usb: str | None = Field(
@@ -123,9 +130,9 @@ class ApiUser(Section):
 
     username: Username
     password: PasswordHash
-    name: str = Field("", max_length=64)
-    phone: str = Field("", max_length=20)
-    email: str = Field("", max_length=254)
+    name: Label = Field("", max_length=64)
+    phone: Label = Field("", max_length=20)
+    email: Label = Field("", max_length=254)
     active: bool = True
     blocked: bool = False
 
@@ -146,9 +153,9 @@ class Administrator(Section):
 
     username: Username
     password: PasswordHash
-    name: str = Field("", max_length=64)
-    phone: str = Field("", max_length=20)
-    email: str = Field("", max_length=254)
+    name: Label = Field("", max_length=64)
+    phone: Label = Field("", max_length=20)
+    email: Label = Field("", max_length=254)
     active: bool = True
     blocked: bool = False
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
+from otpbroker.errors import Unavailable
 from otpbroker.files import replace_file
 
 _log = logging.getLogger(__name__)
@@ -55,19 +56,28 @@ class Blocklist:
         return found[offset : offset + limit]
 
     async def block(self, receiver: str) -> None:
-        """From the return on the number is blocked, over restarts too."""
-        if receiver not in self._numbers:
-            self._numbers[receiver] = None
-            await self._append(receiver)
+        """From the return on the number is blocked, over restarts too. Raises `Unavailable`: it is not."""
+        async with self._writing:
+            if receiver not in self._numbers:
+                self._numbers[receiver] = None
+                try:
+                    await self._append(receiver)
+                except Unavailable:
+                    del self._numbers[receiver]
+                    raise
 
     async def unblock(self, receiver: str) -> None:
-        if receiver in self._numbers:
-            del self._numbers[receiver]
-            await self._append(f"-{receiver}")
+        """From the return on the number gets messages, over restarts too. Raises `Unavailable`: it does not."""
+        async with self._writing:
+            if receiver in self._numbers:
+                await self._append(f"-{receiver}")
+                del self._numbers[receiver]
 
     async def _append(self, line: str) -> None:
-        async with self._writing:
+        try:
             await asyncio.to_thread(self._append_now, line)
+        except OSError as error:
+            raise Unavailable("not-saved", f"the block list can't be written: {error.strerror}") from error
 
     def _append_now(self, line: str) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

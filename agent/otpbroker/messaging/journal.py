@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS message (
     error TEXT,
     detail TEXT NOT NULL DEFAULT '',
     sealed BLOB
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS message_changed ON message (changed_at);
 CREATE TABLE IF NOT EXISTS otp (
     reference BLOB PRIMARY KEY,
@@ -235,10 +235,10 @@ class Journal:
         ), row[14]
 
     def left(self) -> Iterator[Left]:
-        """The messages that are not final, oldest first."""
+        """The messages that are not final, in the order of acceptance, whatever the clock did meanwhile."""
         rows = self._database.execute(
             "SELECT id, caller, source, state, modem_id, parts, length, encoding, accepted_at, expires_at,"
-            " deadline, receiver, sealed FROM message WHERE state IN (?, ?, ?) ORDER BY accepted_at, id",
+            " deadline, receiver, sealed FROM message WHERE state IN (?, ?, ?) ORDER BY rowid",
             (State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value),
         ).fetchall()
         for row in rows:

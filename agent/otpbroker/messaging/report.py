@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import logging
+import os
 import threading
 from collections import deque
 from datetime import UTC, datetime
@@ -40,7 +41,7 @@ class Report:
                 # A burst is written together: an SD card wears by writes, not by lines.
                 await asyncio.sleep(1.0)
         finally:
-            self._write()
+            await asyncio.to_thread(self._write)
 
     def _write(self) -> None:
         with self._writing:
@@ -53,17 +54,25 @@ class Report:
                 try:
                     self._append(self._folder / f"{day}.csv", outcomes)
                 except OSError as error:
-                    _log.error("report: %d lines of %s are lost: %s", len(outcomes), day, error.strerror)
+                    _log.error("report: %d lines of %s wait: %s", len(outcomes), day, error.strerror)
+                    self._lines.extendleft(reversed(outcomes))
 
     @staticmethod
     def _append(path: Path, outcomes: list[Outcome]) -> None:
         text = io.StringIO(newline="")
         writer = csv.writer(text)
-        if not path.exists():
-            writer.writerow(HEADER)
-        writer.writerows(map(_line, outcomes))
-        with path.open("a", encoding="ascii", newline="") as file:
-            file.write(text.getvalue())
+        with path.open("ab", buffering=0) as file:
+            start = file.seek(0, os.SEEK_END)
+            if start == 0:
+                writer.writerow(HEADER)
+            writer.writerows(map(_line, outcomes))
+            rest = text.getvalue().encode("ascii")
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                file.truncate(start)  # half a line would stand before the one that is tried again
+                raise
 
 
 def _line(outcome: Outcome) -> tuple[object, ...]:

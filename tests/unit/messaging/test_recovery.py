@@ -7,14 +7,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
 from core import RECEIVER, Core, StartCore, settings
 from fakes import FakeSender, modem, senders, texts
-from virtual_time import NOON
-
 from otpbroker.messaging.command import RequestOtp, VerifyOtp
 from otpbroker.messaging.in_air import LISTEN_LIMIT
 from otpbroker.messaging.outcome import Outcome, State
 from otpbroker.sms.submission import Refused
+from virtual_time import NOON
 
 
 @pytest.fixture

@@ -1,0 +1,173 @@
+"""`config.yaml`: strict, section by section, secrets sealed, errors that name the place and never the value."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otpbroker.config.document import Problem, dump, parse, salvage, validate
+from otpbroker.config.model import Config, ModemSection
+from otpbroker.errors import Misconfigured
+from otpbroker.sealing import Sealer
+
+SEALER = Sealer(bytes(32))
+HASH = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$" + "A" * 43
+
+
+def places(text: str, last_good: Config | None = None) -> list[str]:
+    _, problems = salvage(parse(text), SEALER, last_good)
+    return [problem.place for problem in problems]
+
+
+def test_an_empty_document_is_every_default() -> None:
+    assert validate(parse(""), SEALER) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("frobnicate: {}", "frobnicate"),
+        ("sms: {frobnicate: 1}", "sms.frobnicate"),
+        ("sms: {life: 5}", "sms.life"),
+        ("sms: {life: soon}", "sms.life"),
+        ("version: 2", "version"),
+        ("device: {country_code: '062'}", "device.country_code"),
+        ("device: {language: fr}", "device.language"),
+        ('device: {name: "a\\r\\nssid=x"}', "device.name"),
+        ("device: {name: 'sealed:x'}", "device"),
+        ("modems: {id: a}", "modems"),
+        ("modems: [{id: a}]", "modems.0"),
+        ("modems: [{id: 'a b', port: /dev/ttyUSB0}]", "modems.0.id"),
+        ("modems: [{id: a, port: ttyUSB0}]", "modems.0.port"),
+        ("modems: [{id: a, port: /dev/x, parity: X}]", "modems.0.parity"),
+        ("modems: [{id: a, port: /dev/x, prefixes: [08a]}]", "modems.0.prefixes.0"),
+        ("modems: [{id: a, port: /dev/x, pin: '12'}]", "modems.0.pin"),
+        ("modems: [{id: a, usb: '1-1.2:1.0'}]", "modems.0.usb"),
+        ("modems: [{id: a, port: /dev/x, smsc: 'x'}]", "modems.0.smsc"),
+        ("api: {http: {address: everywhere}}", "api.http.address"),
+        ("api: {http: {port: 70000}}", "api.http.port"),
+        ("api: {message_path: ../etc}", "api.message_path"),
+        ("api: {users: [{username: shop, password: secret}]}", "api.users.0.password"),
+        ("admin: {session_idle: 1}", "admin.session_idle"),
+    ],
+)
+def test_a_mistake_is_told_by_its_place(text: str, place: str) -> None:
+    assert places(text) == [place]
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    text = "sms: {life: 1}\nmodems: [{id: a, port: x}]\nnonsense: 1\n"
+    assert set(places(text)) == {"sms.life", "modems.0.port", "nonsense"}
+
+
+@pytest.mark.parametrize(
+    "text", ["api: {users: [{username: shop, password: hunter2}]}", "modems: [{id: a, port: /dev/x, pin: hunter2}]"]
+)
+def test_a_value_at_fault_is_never_repeated(text: str) -> None:
+    with pytest.raises(Misconfigured) as error:
+        validate(parse(text), SEALER)
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 1\na: 2", "line 2, column 1: a is there twice"),
+        ("sms: {life: 10, life: 20}", "life is there twice"),
+        ("a: [", "line"),
+        ("- 1\n- 2", "must be a mapping"),
+        ("1: 2", "must be a mapping"),
+        ("a: !!python/object/apply:os.system [x]", "line 1"),
+    ],
+)
+def test_what_is_no_document_is_told_with_its_place(text: str, words: str) -> None:
+    with pytest.raises(Misconfigured, match=words):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "modems: [{id: a, port: /dev/x}, {id: a, port: /dev/y}]",
+        "modems: [{id: a, port: /dev/x}, {id: b, port: /dev/x}]",
+        f"api: {{users: [{{username: u, password: '{HASH}'}}, {{username: u, password: '{HASH}'}}]}}",
+    ],
+)
+def test_two_of_one_name_are_refused(text: str) -> None:
+    with pytest.raises(Misconfigured, match="is there twice"):
+        validate(parse(text), SEALER)
+
+
+class TestSalvage:
+    LAST_GOOD = validate(
+        parse("sms: {life: 77}\ndevice: {name: Old}\nmodems: [{id: a, port: /dev/a}, {id: b, port: /dev/b}]"),
+        SEALER,
+    )
+
+    def test_a_broken_section_keeps_its_last_good_value_and_leaves_the_others(self) -> None:
+        config, problems = salvage(parse("sms: {life: x}\ndevice: {name: New}"), SEALER, self.LAST_GOOD)
+        assert config.sms.life == 77
+        assert config.device.name == "New"
+        assert [problem.place for problem in problems] == ["sms.life"]
+
+    def test_a_broken_modem_keeps_its_last_good_entry_and_leaves_the_others(self) -> None:
+        text = "modems: [{id: a, port: wrong}, {id: b, port: /dev/new}, {id: c, port: wrong}]"
+        config, problems = salvage(parse(text), SEALER, self.LAST_GOOD)
+        assert [(modem.id, modem.port) for modem in config.modems] == [("a", "/dev/a"), ("b", "/dev/new")]
+        assert [problem.place for problem in problems] == ["modems.0.port", "modems.2.port"]
+
+    def test_sections_that_contradict_each_other_leave_the_last_good_document(self) -> None:
+        text = "modems: [{id: a, port: /dev/x}, {id: b, port: /dev/x}]\nsms: {life: 99}"
+        config, problems = salvage(parse(text), SEALER, self.LAST_GOOD)
+        assert config == self.LAST_GOOD
+        assert problems
+
+    def test_without_a_last_good_value_the_default_counts(self) -> None:
+        config, _ = salvage(parse("sms: {life: x}"), SEALER, None)
+        assert config.sms.life == Config().sms.life
+
+
+class TestSecrets:
+    CONFIG = Config(modems=(ModemSection(id="a", port="/dev/x", pin="4711"),))  # type: ignore[arg-type] # as of YAML
+
+    def test_a_pin_is_sealed_on_disk_and_reads_back(self) -> None:
+        text = dump(self.CONFIG, SEALER)
+        assert "4711" not in text
+        again = validate(parse(text), SEALER)
+        assert again.modems[0].pin is not None
+        assert again.modems[0].pin.get_secret_value() == "4711"
+        assert again == self.CONFIG
+
+    def test_a_pin_shows_nowhere_else(self) -> None:
+        assert "4711" not in repr(self.CONFIG)
+        assert "4711" not in str(self.CONFIG)
+        assert "4711" not in self.CONFIG.model_dump_json()
+
+    def test_another_devices_secret_is_a_problem_with_a_remedy(self) -> None:
+        text = dump(self.CONFIG, Sealer(bytes([1]) * 32))
+        _, problems = salvage(parse(text), SEALER, None)
+        assert problems == (Problem("modems", "config.yaml was sealed with another key", "enter the secret anew"),)
+
+    def test_a_damaged_secret_is_a_problem(self) -> None:
+        assert places("modems: [{id: a, port: /dev/x, pin: 'sealed:???'}]") == ["modems"]
+
+
+def test_only_what_differs_from_the_defaults_is_written() -> None:
+    text = dump(Config(), SEALER)
+    assert yaml.safe_load(text) == {"version": 1}
+
+
+@given(
+    life=st.integers(10, 7 * 86400),
+    name=st.text(min_size=1, max_size=64).filter(str.isprintable),
+    prefixes=st.lists(st.from_regex(r"\A[0-9]{1,15}\Z"), max_size=4),
+    default=st.booleans(),
+)
+def test_what_is_written_reads_back(life: int, name: str, prefixes: list[str], default: bool) -> None:
+    document = {
+        "sms": {"life": life},
+        "device": {"name": name},
+        "modems": [{"id": "m", "port": "/dev/x", "prefixes": prefixes, "default": default}],
+    }
+    config = validate(document, SEALER)
+    assert validate(parse(dump(config, SEALER)), SEALER) == config

@@ -1,0 +1,125 @@
+"""One place reads and writes the configuration: whole or not at all, with revisions and a last good copy."""
+
+import asyncio
+import stat
+from pathlib import Path
+
+import pytest
+
+from otpbroker.config.model import Config, SmsSection
+from otpbroker.config.store import REVISIONS, Store
+from otpbroker.errors import Misconfigured
+from otpbroker.sealing import Sealer
+
+SEALER = Sealer(bytes(32))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "config.yaml"
+
+
+def with_life(life: int) -> Config:
+    return Config(sms=SmsSection(life=life))
+
+
+def test_an_absent_file_means_every_default(path: Path) -> None:
+    assert Store(path, SEALER).config == Config()
+    assert not path.exists()
+
+
+def test_a_change_is_written_for_the_owner_alone_and_read_by_the_next_process(path: Path) -> None:
+    asyncio.run(Store(path, SEALER).update(lambda _: with_life(60), by="test"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert Store(path, SEALER).config.sms.life == 60
+
+
+def test_listeners_hear_of_a_change_once_and_not_of_none(path: Path) -> None:
+    store = Store(path, SEALER)
+    heard: list[tuple[int, int]] = []
+    store.on_change(lambda old, new: heard.append((old.sms.life, new.sms.life)))
+    asyncio.run(store.update(lambda _: with_life(60), by="test"))
+    asyncio.run(store.update(lambda config: config, by="test"))
+    assert heard == [(300, 60)]
+
+
+def test_a_wrong_change_is_refused_whole(path: Path) -> None:
+    store = Store(path, SEALER)
+    wrong = SmsSection().model_copy(update={"life": 1})  # copies are not validated by pydantic
+    with pytest.raises(Misconfigured, match=r"sms\.life"):
+        asyncio.run(store.update(lambda config: config.model_copy(update={"sms": wrong}), by="test"))
+    assert store.config == Config()
+    assert not path.exists()
+
+
+def test_earlier_documents_are_kept_as_revisions_up_to_a_bound(path: Path) -> None:
+    store = Store(path, SEALER)
+
+    async def change_often() -> None:
+        for life in range(60, 60 + REVISIONS + 5):
+            await store.update(lambda _, life=life: with_life(life), by="test")  # type: ignore[misc] # bound now
+
+    asyncio.run(change_often())
+    kept = sorted((path.parent / "revisions").glob("*.yaml"))
+    assert len(kept) == REVISIONS
+    assert f"life: {60 + REVISIONS + 3}" in kept[-1].read_text()
+
+
+def test_changes_at_once_follow_one_another(path: Path) -> None:
+    store = Store(path, SEALER)
+
+    def longer(config: Config) -> Config:
+        return with_life(config.sms.life + 1)
+
+    async def together() -> None:
+        await asyncio.gather(*(store.update(longer, by="test") for _ in range(10)))
+
+    asyncio.run(together())
+    assert Store(path, SEALER).config.sms.life == 310
+
+
+def test_a_file_broken_by_hand_leaves_the_last_good_section_and_a_problem(path: Path) -> None:
+    asyncio.run(Store(path, SEALER).update(lambda _: with_life(60), by="test"))
+    path.write_text("sms: {life: never}\ndevice: {name: By hand}\n")
+    store = Store(path, SEALER)
+    assert store.config.sms.life == 60
+    assert store.config.device.name == "By hand"
+    assert [problem.place for problem in store.problems] == ["sms.life"]
+
+
+def test_a_file_that_is_no_yaml_leaves_the_last_good_document(path: Path) -> None:
+    asyncio.run(Store(path, SEALER).update(lambda _: with_life(60), by="test"))
+    path.write_text("sms: [")
+    store = Store(path, SEALER)
+    assert store.config.sms.life == 60
+    assert store.problems
+
+
+def test_reload_takes_up_what_somebody_else_wrote(path: Path) -> None:
+    store = Store(path, SEALER)
+    heard: list[int] = []
+    store.on_change(lambda _, new: heard.append(new.sms.life))
+    path.write_text("sms: {life: 42}\n")
+    asyncio.run(store.reload())
+    assert (store.config.sms.life, heard) == (42, [42])
+    path.write_text("sms: {life: broken}\n")
+    asyncio.run(store.reload())
+    assert (store.config.sms.life, heard) == (42, [42])
+    assert store.problems
+
+
+def test_a_plain_pin_is_sealed_when_the_document_is_next_written(path: Path) -> None:
+    path.write_text("modems: [{id: a, port: /dev/x, pin: '4711'}]\n")
+    store = Store(path, SEALER)
+    assert "4711" not in path.with_name("config.last-good.yaml").read_text()
+    asyncio.run(store.update(lambda config: config.model_copy(update={"sms": SmsSection(life=60)}), by="test"))
+    assert "4711" not in path.read_text()
+    again = Store(path, SEALER).config.modems[0].pin
+    assert again is not None
+    assert again.get_secret_value() == "4711"
+
+
+@pytest.mark.parametrize("by", ["admin owner", "evil\nsms: {life: 10}"])
+def test_who_changed_it_stands_in_a_comment_and_can_not_be_more_than_that(path: Path, by: str) -> None:
+    asyncio.run(Store(path, SEALER).update(lambda _: with_life(60), by=by))
+    assert Store(path, SEALER).config.sms.life == 60

@@ -1,0 +1,280 @@
+"""The journal: in RAM only, for one process, sealed, and empty of text at the final state."""
+
+import base64
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from otpbroker.errors import Misconfigured
+from otpbroker.messaging.command import Origin
+from otpbroker.messaging.journal import Identity, Journal, OtpRow
+from otpbroker.messaging.message import Message
+from otpbroker.messaging.outcome import Outcome, State
+from otpbroker.sms.submit import encode_submit
+
+TEXT = "Kode rahasia Anda 839201 café-€"
+RECEIVER = "6281234567890"
+
+
+def message(message_id: str = "a", accepted_at: float = 1000.0) -> Message:
+    return Message(
+        id=message_id,
+        origin=Origin("rest", "shop"),
+        receiver=RECEIVER,
+        pdus=("00",),
+        length=len(TEXT),
+        encoding="gsm7",
+        accepted_at=accepted_at,
+        expires_at=accepted_at + 300,
+        deadline=1300.0,
+        only_modem="m2",
+        otp_reference="login-1",
+    )
+
+
+def ended(of: Message, state: State = State.SENT, changed_at: float = 1001.0) -> Outcome:
+    return replace(of.outcome, state=state, modem_id="m2", references=(7, 8), changed_at=changed_at)
+
+
+def traces(folder: Path, text: str) -> list[str]:
+    """The encodings of a text that any file in a folder holds."""
+    pdu = encode_submit(RECEIVER, text, reference=0, life=300)[0]
+    wanted = {
+        "utf-8": text.encode(),
+        "utf-16-be": text.encode("utf-16-be"),
+        "utf-16-le": text.encode("utf-16-le"),
+        "hexadecimal": text.encode().hex().encode(),
+        "base64": base64.b64encode(text.encode()).rstrip(b"="),
+        "PDU": pdu[-40:].encode(),
+        "packed PDU": bytes.fromhex(pdu[-40:]),
+        "JSON": text.encode("ascii", "backslashreplace"),
+    }
+    octets = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    assert octets
+    return [name for name, needle in wanted.items() if needle in octets]
+
+
+def test_what_was_accepted_is_left_for_the_next_process(ram_folder: Path) -> None:
+    first = Journal(ram_folder)
+    first.accept(message(), TEXT)
+    first.close()
+    second = Journal(ram_folder)
+    (left,) = second.left()
+    assert (left.id, left.caller, left.source, left.state) == ("a", "shop", "rest", State.ACCEPTED)
+    assert (left.receiver, left.text, left.only_modem, left.otp_reference) == (RECEIVER, TEXT, "m2", "login-1")
+    assert (left.parts, left.length, left.encoding) == (1, len(TEXT), "gsm7")
+    assert (left.accepted_at, left.expires_at, left.deadline) == (1000.0, 1300.0, 1300.0)
+    second.close()
+
+
+def test_messages_are_left_in_the_order_they_came(journal: Journal) -> None:
+    for message_id, accepted_at in (("b", 3.0), ("c", 1.0), ("a", 1.0)):  # the wall clock may be set back
+        journal.accept(message(message_id, accepted_at), TEXT)
+    assert [left.id for left in journal.left()] == ["b", "c", "a"]
+
+
+def test_a_final_outcome_is_told_and_nothing_is_left(journal: Journal) -> None:
+    accepted = message()
+    journal.accept(accepted, TEXT)
+    journal.final(ended(accepted), keeps_id=True)
+    assert journal.outcome("a") == (ended(accepted), "shop")
+    assert not list(journal.left())
+
+
+def test_the_states_of_a_message_survive(ram_folder: Path) -> None:
+    journal = Journal(ram_folder)
+    for place, state in enumerate((State.ACCEPTED, State.SENDING, State.QUEUED)):
+        moved = message(state.value, float(place))
+        journal.accept(moved, TEXT)
+        moved.modem_id = "m2"
+        if state is not State.ACCEPTED:
+            journal.sending(moved)
+        if state is State.QUEUED:
+            journal.waiting(moved)
+    journal.close()
+    again = Journal(ram_folder)
+    assert [left.state.value for left in again.left()] == ["accepted", "sending", "queued"]
+    again.close()
+
+
+# never stored
+
+
+def test_the_text_is_sealed_while_the_message_is_open(ram_folder: Path) -> None:
+    journal = Journal(ram_folder)
+    journal.accept(message(), TEXT)
+    journal.close()
+    assert traces(ram_folder, TEXT) == []
+    assert RECEIVER.encode() not in b"".join(file.read_bytes() for file in ram_folder.iterdir())
+
+
+@pytest.mark.parametrize("state", [state for state in State if state.final])
+def test_even_who_has_the_key_finds_no_text_after_the_final_state(ram_folder: Path, state: State) -> None:
+    journal = Journal(ram_folder)
+    accepted = message()
+    for number in range(50):
+        journal.accept(message(f"other-{number}"), TEXT)
+    journal.accept(accepted, TEXT)
+    sealed = [row[0] for row in journal._database.execute("SELECT sealed FROM message")]
+    for left in list(journal.left()):
+        journal.final(replace(ended(accepted, state), id=left.id), keeps_id=True)
+    journal.close()
+    octets = b"".join(file.read_bytes() for file in ram_folder.iterdir())
+    assert len(sealed) == 51
+    assert [piece for piece in sealed if piece[12:28] in octets] == []
+    assert traces(ram_folder, TEXT) == []
+
+
+def test_the_files_are_the_owners_alone(ram_folder: Path) -> None:
+    journal = Journal(ram_folder)
+    journal.accept(message(), TEXT)
+    assert {file.name: stat.S_IMODE(file.stat().st_mode) & 0o077 for file in ram_folder.iterdir()} == {
+        "journal.db": 0,
+        "journal.key": 0,
+        **({"journal.db-journal": 0} if (ram_folder / "journal.db-journal").exists() else {}),
+    }
+    journal.close()
+
+
+def test_a_sealed_text_cannot_be_moved_to_another_message(ram_folder: Path) -> None:
+    journal = Journal(ram_folder)
+    for message_id in ("a", "b"):
+        journal.accept(message(message_id), TEXT)
+    journal._database.execute("UPDATE message SET sealed = (SELECT sealed FROM message WHERE id = 'a')")
+    assert {left.id: left.text for left in journal.left()} == {"a": TEXT, "b": None}
+    journal.close()
+
+
+def test_without_the_key_the_message_is_left_without_its_text(ram_folder: Path) -> None:
+    journal = Journal(ram_folder)
+    journal.accept(message(), TEXT)
+    journal.close()
+    (ram_folder / "journal.key").unlink()
+    again = Journal(ram_folder)
+    (left,) = again.left()
+    assert (left.text, left.receiver, left.only_modem) == (None, "62812XXXXXX90", None)
+    again.close()
+
+
+def test_no_text_in_a_representation(journal: Journal) -> None:
+    journal.accept(message(), TEXT)
+    assert TEXT not in repr((list(journal.left()), message()))
+
+
+# one process, in RAM
+
+
+def test_a_folder_on_a_disk_is_refused(tmp_path: Path) -> None:
+    kind = subprocess.run(
+        ["stat", "-f", "-c", "%T", str(tmp_path)], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    if kind in {"tmpfs", "ramfs"}:
+        pytest.skip("the temporary folder of this machine is in RAM")
+    with pytest.raises(Misconfigured) as refusal:
+        Journal(tmp_path)
+    assert (refusal.value.code, refusal.value.field) == ("runtime-on-disk", "--runtime")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("used_before", [False, True], ids=["fresh", "used before"])
+def test_a_second_process_is_refused_at_once(ram_folder: Path, used_before: bool) -> None:
+    if used_before:
+        Journal(ram_folder).close()
+    program = (
+        "import sys; from pathlib import Path; from otpbroker.messaging.journal import Journal;"
+        f" held = Journal(Path({str(ram_folder)!r})); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(Misconfigured) as refusal:
+            Journal(ram_folder)
+        assert refusal.value.code == "already-running"
+        first.kill()
+    Journal(ram_folder).close()
+
+
+def test_a_killed_process_leaves_what_it_wrote(ram_folder: Path) -> None:
+    program = (
+        "import os; from pathlib import Path; from test_journal import TEXT, Journal, message;"
+        f" journal = Journal(Path({str(ram_folder)!r})); journal.accept(message(), TEXT); os.kill(os.getpid(), 9)"
+    )
+    here = Path(__file__).parent
+    ended = subprocess.run([sys.executable, "-c", program], cwd=here, check=False)
+    assert ended.returncode == -9
+    journal = Journal(ram_folder)
+    assert [left.text for left in journal.left()] == [TEXT]
+    journal.close()
+
+
+def test_a_damaged_key_is_told_without_showing_it(ram_folder: Path) -> None:
+    (ram_folder / "journal.key").write_bytes(b"short")
+    with pytest.raises(Misconfigured) as refusal:
+        Journal(ram_folder)
+    assert refusal.value.code == "key-damaged"
+    assert "short" not in str(refusal.value)
+
+
+# ids
+
+
+def identity(content: bytes = b"content") -> Identity:
+    return Identity(b"key", content)
+
+
+def test_an_id_is_held_since_its_message_was_accepted(journal: Journal) -> None:
+    journal.accept(message(accepted_at=1000.0), TEXT, identity())
+    assert journal.holder(b"key", since=999.0) == ("a", b"content")
+    assert journal.holder(b"key", since=1000.0) is None
+    assert journal.holder(b"other", since=0.0) is None
+
+
+@pytest.mark.parametrize("keeps_id", [True, False])
+def test_an_id_is_kept_or_freed_at_the_end(journal: Journal, keeps_id: bool) -> None:
+    accepted = message()
+    journal.accept(accepted, TEXT, identity())
+    journal.final(ended(accepted), keeps_id=keeps_id)
+    assert (journal.holder(b"key", since=0.0) is not None) is keeps_id
+    assert journal.outcome("a") is not None
+
+
+def test_the_newest_message_holds_an_id(journal: Journal) -> None:
+    journal.accept(message("a"), TEXT, identity(b"first"))
+    journal.accept(message("b"), TEXT, identity(b"second"))
+    assert journal.holder(b"key", since=0.0) == ("b", b"second")
+    assert len(list(journal.left())) == 2
+
+
+def test_old_outcomes_are_forgotten_but_never_an_open_message(journal: Journal) -> None:
+    old, new = message("old"), message("new")
+    for each in (old, new, message("open", accepted_at=1.0)):
+        journal.accept(each, TEXT)
+    journal.final(ended(old, changed_at=100.0), keeps_id=True)
+    journal.final(ended(new, changed_at=200.0), keeps_id=True)
+    journal.forget(before=150.0)
+    assert journal.outcome("old") is None
+    assert journal.outcome("new") is not None
+    assert [left.id for left in journal.left()] == ["open"]
+
+
+# one-time passwords
+
+
+def test_a_one_time_password_is_kept_until_it_is_dropped_or_old(journal: Journal) -> None:
+    row = OtpRow(b"hash", 100.0, 5, replaceable=False)
+    for reference in (b"a", b"b", b"c"):
+        journal.put_otp(reference, row)
+    journal.put_otp(b"b", replace(row, tries_left=4, replaceable=True, expires_at=200.0))
+    journal.drop_otp(b"a")
+    journal.forget(before=150.0)
+    assert [journal.otp(reference) for reference in (b"a", b"b", b"c")] == [
+        None,
+        OtpRow(b"hash", 200.0, 4, replaceable=True),
+        None,
+    ]

@@ -1,0 +1,176 @@
+"""The report: one masked line per message, a file per day, no text."""
+
+import asyncio
+import csv
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core import StartCore, full_disks, settings
+from fakes import FakeSender, modem
+from otpbroker.messaging.outcome import Outcome, State
+from otpbroker.messaging.report import HEADER, Report
+from otpbroker.sms.submission import Refused, Unknown
+from virtual_time import NOON
+
+SENT = Outcome(
+    id="Zt3",
+    state=State.SENT,
+    receiver="62812XXXXXX90",
+    source="rest",
+    accepted_at=NOON,
+    expires_at=NOON + 300,
+    changed_at=NOON + 1.5,
+    parts=2,
+    length=200,
+    encoding="gsm7",
+    modem_id="m1",
+    references=(1, 2),
+)
+
+
+@pytest.fixture(autouse=True)
+def jakarta() -> Iterator[None]:
+    """UTC+7, without summer time."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "WIB-7"
+    time.tzset()
+    yield
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+@asynccontextmanager
+async def running(report: Report) -> AsyncIterator[None]:
+    task = asyncio.create_task(report.run())
+    await asyncio.sleep(0)
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+async def test_a_line_says_what_became_of_a_message(tmp_path: Path) -> None:
+    report = Report(tmp_path)
+    async with running(report):
+        report.add(SENT)
+        report.add(replace(SENT, id="Zt4", state=State.FAILED, modem_id=None, error="no-modem"))
+    (file,) = tmp_path.iterdir()
+    assert file.read_text().splitlines() == [
+        ",".join(HEADER),
+        "2027-01-15T08:00:01.500Z,Zt3,m1,62812XXXXXX90,200,2,sent,,rest",
+        "2027-01-15T08:00:01.500Z,Zt4,,62812XXXXXX90,200,2,failed,no-modem,rest",
+    ]
+
+
+async def test_a_file_holds_a_day_of_the_place_where_the_device_stands(tmp_path: Path) -> None:
+    report = Report(tmp_path)
+    async with running(report):
+        report.add(replace(SENT, id="noon UTC", changed_at=1_800_014_400.0))  # 12:00 UTC, 19:00 in Jakarta
+        report.add(replace(SENT, id="evening UTC", changed_at=1_800_036_000.0))  # 18:00 UTC, past midnight
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["2027-01-15.csv", "2027-01-16.csv"]
+    assert [line["id"] for line in lines(tmp_path / "2027-01-16.csv")] == ["evening UTC"]
+
+
+async def test_lines_are_appended_under_one_header_over_restarts(tmp_path: Path) -> None:
+    for number in range(3):
+        report = Report(tmp_path)
+        async with running(report):
+            report.add(replace(SENT, id=f"{number}"))
+    (file,) = tmp_path.iterdir()
+    assert file.read_text().count("outcome") == 1
+    assert [line["id"] for line in lines(file)] == ["0", "1", "2"]
+
+
+async def test_a_burst_is_written_together(tmp_path: Path) -> None:
+    """An SD card wears by writes, not by lines."""
+    report = Report(tmp_path)
+    file = tmp_path / "2027-01-15.csv"
+    async with running(report):
+        report.add(SENT)
+        await asyncio.sleep(0.1)
+        assert len(lines(file)) == 1
+        for _ in range(5):
+            report.add(SENT)
+            await asyncio.sleep(0.1)
+        assert len(lines(file)) == 1
+        await asyncio.sleep(1)
+        assert len(lines(file)) == 6
+
+
+async def test_what_was_added_before_the_end_is_written(tmp_path: Path) -> None:
+    report = Report(tmp_path)
+    async with running(report):
+        report.add(replace(SENT, id="0"))
+        await asyncio.sleep(0.1)
+        report.add(replace(SENT, id="1"))
+    assert [line["id"] for line in lines(tmp_path / "2027-01-15.csv")] == ["0", "1"]
+
+
+async def test_lines_wait_while_the_disk_is_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    report = Report(tmp_path)
+    file = tmp_path / "2027-01-15.csv"
+    async with running(report):
+        with full_disks(), caplog.at_level(logging.ERROR):
+            report.add(replace(SENT, id="0"))
+            await asyncio.sleep(2)
+            assert lines(file) == []
+        report.add(replace(SENT, id="1"))
+    assert [line["id"] for line in lines(file)] == ["0", "1"]
+    assert "1 lines of 2027-01-15 wait" in caplog.text
+
+
+async def test_a_line_that_fitted_in_part_is_not_left_in_half(tmp_path: Path) -> None:
+    report = Report(tmp_path)
+    file = tmp_path / "2027-01-15.csv"
+    async with running(report):
+        report.add(replace(SENT, id="0"))
+        await asyncio.sleep(2)
+        with full_disks(size=file.stat().st_size + 10):
+            report.add(replace(SENT, id="1"))
+            await asyncio.sleep(2)
+            assert [line["id"] for line in lines(file)] == ["0"]
+        report.add(replace(SENT, id="2"))
+    assert [line["id"] for line in lines(file)] == ["0", "1", "2"]
+
+
+async def test_one_line_per_message_whatever_became_of_it(start_core: StartCore) -> None:
+    sender = FakeSender(modem("m1"))
+    sender.answer(
+        Refused("cms-512", retryable=True),
+        Unknown("no-answer"),
+        Refused("cms-8", retryable=False),
+    )
+    core = await start_core(sender)
+    async with running(core.report):
+        for number in range(3):
+            await core.send(f"Kode Anda {number}", message_id=f"{number}")
+        await core.send("Kode Anda 2", message_id="2", expires_at=NOON - 1)
+        await core.send("Kode Anda 0", message_id="0")
+        await core.dispatcher.blocklist.block("6281234567890")
+        await core.send("Kode Anda 9")
+    (file,) = core.folder.glob("*.csv")
+    assert [line["outcome"] for line in lines(file)] == ["unknown", "failed", "sent", "expired", "blocked"]
+    assert {line["receiver"] for line in lines(file)} == {"62812XXXXXX90"}
+    assert "Kode" not in file.read_text()
+
+
+async def test_the_report_can_be_switched_off(start_core: StartCore) -> None:
+    core = await start_core(FakeSender(modem("m1")), config=settings(report=False))
+    async with running(core.report):
+        await core.send()
+    assert not list(core.folder.glob("*.csv"))

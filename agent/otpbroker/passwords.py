@@ -37,6 +37,12 @@ def verify_password(password_hash: str, password: str) -> bool:
         return False
 
 
+def verify_nobody(password: str) -> bool:
+    """False, after the computation that `verify_password` takes: the time does not tell who exists."""
+    _HASHER.hash(password)
+    return False
+
+
 def check_strength(password: str, *names: str) -> None:
     """Raise `Rejected` unless a new password is long, not a common word and not made of the `names`."""
     folded = password.casefold()

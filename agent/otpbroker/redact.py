@@ -4,10 +4,17 @@ import logging
 import re
 
 _NUMBER = re.compile(r"\+?\d{7,15}(?!\d)")
-_AT_TEXT = re.compile(r"(?:[0-9A-Fa-f]{2}){20,}")
+_AT_TEXT = re.compile(r"(?:[0-9A-Fa-f]{2}){14,}")  # the shortest SMS-SUBMIT to a mobile number has 16 octets
+
+# A label as `key=`, `key: `, `"key": ` or `'key': `; after a dot it is the name of a setting or of a logger.
+_LABELLED = r"(?i)(?<![\w.])((?:\w+_)?(?:%s)\\?[\"']?\s*[=:]\s*)"
+_QUOTED = r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"
 _SECRET = re.compile(
-    r"(?i)\b(password|passphrase|pin|secret|token|authorization|otp|message|text)\b(\s*[=:]\s*)\S+"
+    _LABELLED % "password|passphrase|pin|secret|token|authorization|otp"
+    + rf"(?:{_QUOTED}|(?:basic|bearer)\s+\S+|\S+)"
 )
+_TEXT = re.compile(_LABELLED % "message|text" + rf"(?:{_QUOTED}|.+)")
+_AT_SECRET = re.compile(r"(?i)(\+C(?:PIN|LCK|PWD)=)\S+")
 
 
 def mask_number(number: str) -> str:
@@ -22,7 +29,8 @@ def mask_number(number: str) -> str:
 
 def mask(line: str) -> str:
     """A log line with numbers masked, PDU-like hexadecimal and labelled secrets removed."""
-    line = _SECRET.sub(r"\1\2[redacted]", line)
+    for labelled in (_SECRET, _TEXT, _AT_SECRET):
+        line = labelled.sub(r"\1[redacted]", line)
     line = _AT_TEXT.sub("[pdu]", line)
     return _NUMBER.sub(lambda found: mask_number(found.group()), line)
 

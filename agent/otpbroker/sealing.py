@@ -1,6 +1,7 @@
 """Authenticated encryption of what must be readable by this device alone (AES-256-GCM, NIST SP 800-38D)."""
 
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,12 +43,14 @@ def key_file(path: Path) -> bytes:
 
 
 def _make_key(path: Path) -> None:
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(os.urandom(_KEY_OCTETS))
-        file.flush()
-        os.fsync(descriptor)
-    with suppress(FileExistsError):  # another process was first: its key counts
-        path.hardlink_to(fresh)
-    fresh.unlink()
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(os.urandom(_KEY_OCTETS))
+            file.flush()
+            os.fsync(descriptor)
+        with suppress(FileExistsError):  # another process was first: its key counts
+            path.hardlink_to(fresh)
+    finally:
+        fresh.unlink(missing_ok=True)

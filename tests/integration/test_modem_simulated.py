@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -34,16 +33,13 @@ async def modem(phone: Phone) -> AsyncIterator[SimulatedModem]:
     modem.close()
 
 
-async def test_ready_within_milliseconds_and_the_text_arrives(modem: SimulatedModem, phone: Phone) -> None:
+async def test_a_text_arrives_in_one_part_or_several(modem: SimulatedModem, phone: Phone) -> None:
     path = modem.plug()
-    began = time.perf_counter()
     async with driven(on(path)) as fleet:
         await fleet.ready("m")
-        elapsed = time.perf_counter() - began
         status = fleet["m"].status
         assert isinstance(await fleet.send("m", *pdus("Kode 123456")), Sent)
         result = await fleet.send("m", *pdus(LONG))
-    assert elapsed < 0.25  # about 10 ms on an idle machine
     assert isinstance(result, Sent)
     assert len(result.references) == len(pdus(LONG)) > 1
     assert [message.text for message in phone.messages] == ["Kode 123456", LONG]
@@ -206,10 +202,9 @@ async def test_a_silent_modem_holds_up_no_other(phone: Phone) -> None:
         await fleet.ready(first, second)
         modems[0].change(silent=True)
         hanging = asyncio.create_task(fleet.send(first, *pdus("Kode 1")))
-        began = time.perf_counter()
         for number in range(20):
             assert isinstance(await fleet.send(second, *pdus(f"Kode {number}")), Sent)
-        assert time.perf_counter() - began < 2
+        assert not hanging.done()
         assert await hanging == Refused("no-prompt", retryable=True)
     for modem in modems:
         modem.close()

@@ -44,3 +44,41 @@ async def test_who_left_gets_nothing_and_costs_nothing() -> None:
     bus.publish(ModemGone("a"))
     subscription.close()
     assert [event async for event in subscription] == []
+
+
+async def test_what_was_missed_is_told_once_and_counted_anew() -> None:
+    bus = Bus()
+    with bus.subscribe(limit=1) as subscription:
+        events = aiter(subscription)
+        for name in "ab":
+            bus.publish(ModemGone(name))
+        assert [await anext(events), await anext(events)] == [Overrun(1), ModemGone("b")]
+        for name in "cde":
+            bus.publish(ModemGone(name))
+        assert [await anext(events), await anext(events)] == [Overrun(2), ModemGone("e")]
+        bus.close()
+        assert [event async for event in events] == []
+
+
+async def test_a_slow_listener_does_not_slow_the_others() -> None:
+    bus = Bus()
+    with bus.subscribe(limit=1), bus.subscribe(limit=3) as fast:
+        for name in "abc":
+            bus.publish(ModemGone(name))
+        bus.close()
+        assert [event async for event in fast] == [ModemGone("a"), ModemGone("b"), ModemGone("c")]
+
+
+async def test_the_end_wakes_who_waits_and_meets_who_comes_late() -> None:
+    bus = Bus()
+
+    async def everything() -> list[Event]:
+        with bus.subscribe() as subscription:
+            return [event async for event in subscription]
+
+    waiting = asyncio.create_task(everything())
+    await asyncio.sleep(0)
+    bus.close()
+    async with asyncio.timeout(1):
+        assert await waiting == []
+        assert await everything() == []

@@ -20,6 +20,10 @@ def test_a_broken_hash_verifies_nothing() -> None:
     assert not verify_password("", "")
 
 
+def test_half_a_surrogate_pair_is_no_password() -> None:
+    assert not verify_password(hash_password("empat kuda hijau"), "\ud83d")
+
+
 @pytest.mark.parametrize(
     "password",
     [

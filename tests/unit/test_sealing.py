@@ -2,10 +2,12 @@
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from core import full_disks
 from otpbroker.errors import Misconfigured
 from otpbroker.sealing import Sealer, key_file
 
@@ -29,6 +31,12 @@ def test_a_changed_octet_is_noticed(place: int) -> None:
         Sealer(KEY).open(bytes(sealed), "a")
 
 
+@pytest.mark.parametrize("length", range(0, 30, 7))
+def test_what_is_too_short_is_no_sealed_value(length: int) -> None:
+    with pytest.raises(Misconfigured):
+        Sealer(KEY).open(bytes(length), "a")
+
+
 def test_nothing_is_sealed_alike_twice() -> None:
     sealer = Sealer(KEY)
     assert len({sealer.seal(b"x", "a") for _ in range(100)}) == 100
@@ -47,3 +55,19 @@ def test_a_key_file_is_made_once_for_the_owner_alone(tmp_path: Path) -> None:
     path.write_bytes(b"short")
     with pytest.raises(Misconfigured, match="does not hold a key"):
         key_file(path)
+
+
+def test_processes_that_make_the_key_at_once_have_the_same_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        keys = set(threads.map(key_file, [tmp_path / "key"] * 8))
+    assert len(keys) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_key_that_could_not_be_written_is_not_there(tmp_path: Path) -> None:
+    """Half a key would be a device that does not start until somebody removes it."""
+    path = tmp_path / "key"
+    with full_disks(size=5), pytest.raises(OSError, match="File too large"):
+        key_file(path)
+    assert not list(tmp_path.iterdir())
+    assert len(key_file(path)) == 32

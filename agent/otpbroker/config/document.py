@@ -1,7 +1,6 @@
 """`config.yaml` as text: parsed and validated section by section, dumped with its secrets sealed."""
 
 import base64
-import binascii
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from otpbroker.sealing import Sealer
 
 _SEALED = "sealed:"
 _CONTEXT = "config.yaml"
+_ENTER_ANEW = "enter the secret anew"
 _HEADER = "# The device's one document. After editing: systemctl reload otpbroker (or send SIGHUP to the agent).\n"
 
 Section = dict[str, Any]
@@ -84,17 +84,16 @@ def salvage(document: Section, sealer: Sealer, last_good: Config | None) -> tupl
     for name, section in _SECTIONS.items():
         if document.get(name) is None:
             continue
+        if name == "modems":
+            good[name] = _modems(document[name], sealer, fallback, problems)
+            continue
         try:
-            raw = _unsealed(document[name], sealer)
-            if name == "modems":
-                good[name] = _modems(raw, fallback, problems)
-            else:
-                good[name] = section.validate_python(raw)
+            good[name] = section.validate_python(_unsealed(document[name], sealer))
         except ValidationError as error:
             problems.extend(_problems(name, error))
             good[name] = getattr(fallback, name)
         except Misconfigured as error:
-            problems.append(Problem(name, error.detail, "enter the secret anew"))
+            problems.append(Problem(name, error.detail, _ENTER_ANEW))
             good[name] = getattr(fallback, name)
     try:
         return Config.model_validate(good), tuple(problems)
@@ -109,7 +108,7 @@ def dump(config: Config, sealer: Sealer) -> str:
     return _HEADER + yaml.safe_dump({"version": config.version} | plain, sort_keys=False, allow_unicode=True)
 
 
-def _modems(raw: object, fallback: Config, problems: list[Problem]) -> tuple[ModemSection, ...]:
+def _modems(raw: object, sealer: Sealer, fallback: Config, problems: list[Problem]) -> tuple[ModemSection, ...]:
     """Each entry by itself: one broken modem does not take the others along."""
     if not isinstance(raw, list):
         problems.append(Problem("modems", "must be a list", "begin each modem with a dash"))
@@ -118,11 +117,14 @@ def _modems(raw: object, fallback: Config, problems: list[Problem]) -> tuple[Mod
     modems = []
     for place, entry in enumerate(raw):
         try:
-            modems.append(ModemSection.model_validate(entry))
+            modems.append(ModemSection.model_validate(_unsealed(entry, sealer)))
+            continue
         except ValidationError as error:
             problems.extend(_problems(f"modems.{place}", error))
-            if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"] in last_good:
-                modems.append(last_good[entry["id"]])
+        except Misconfigured as error:
+            problems.append(Problem(f"modems.{place}", error.detail, _ENTER_ANEW))
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"] in last_good:
+            modems.append(last_good[entry["id"]])
     return tuple(modems)
 
 
@@ -138,7 +140,7 @@ def _unsealed(value: object, sealer: Sealer) -> object:
             return text
         try:
             sealed = base64.b64decode(text.removeprefix(_SEALED), validate=True)
-        except binascii.Error:
+        except ValueError:
             raise Misconfigured("seal-broken", "a sealed secret is damaged") from None
         return sealer.open(sealed, _CONTEXT).decode()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from otpbroker.config.document import Problem, dump, parse, salvage, validate
 from otpbroker.config.model import Config
-from otpbroker.errors import Misconfigured
+from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.files import replace_file
 from otpbroker.sealing import Sealer
 
@@ -36,7 +36,8 @@ class Store:
     async def update(self, change: Callable[[Config], Config], *, by: str) -> Config:
         """Make a new configuration of the current one, check it whole, write it, tell the listeners.
 
-        Raises `Misconfigured` (every place at fault is named) and changes nothing then.
+        Raises `Misconfigured` (every place at fault is named) or `Unavailable` (the disk does not take it) and
+        changes nothing then.
         """
         async with self._writing:
             old = self.config
@@ -44,7 +45,11 @@ class Store:
             text = dump(change(old), self._sealer)
             new = validate(parse(text), self._sealer)
             if new != old:
-                await asyncio.to_thread(self._write, text, by)
+                try:
+                    await asyncio.to_thread(self._write, text, by)
+                except OSError as error:
+                    detail = f"the configuration can't be written: {error.strerror}"
+                    raise Unavailable("not-saved", detail) from error
                 self._become(new, ())
         return self.config
 

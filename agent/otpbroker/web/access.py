@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from otpbroker.config.model import ApiUser
 from otpbroker.errors import Denied
-from otpbroker.passwords import verify_password
+from otpbroker.passwords import verify_nobody, verify_password
 from otpbroker.rate import TokenBuckets, TooManyAttempts, network_of
 from otpbroker.web.hashing import HashingThread
 
@@ -23,9 +23,6 @@ CHALLENGE = 'Basic realm="otpbroker", charset="UTF-8"'
 
 _REMEMBERED = 256  # credentials; a device serves a handful of application servers
 _LONGEST_NAME = 65  # one more than a user name can have
-
-# Nobody's password, with the parameters of `hash_password`: who does not exist costs the same time.
-_DECOY = "$argon2id$v=19$m=19456,t=2,p=1$b3RwYnJva2VyLWRlY295IQ$aRDgnEH1eCbzX9yyGKT/YmW+Yl9dOUbHPJ9Ns8JnoKE"
 
 
 class Unauthenticated(Denied):
@@ -110,8 +107,11 @@ class Access:
         name = credentials.username[:_LONGEST_NAME]
         self._take(name, place)
         user = self._user(credentials.username)
-        stored = user.password if user is not None else _DECOY
-        matches = await self._hashing.run(verify_password, stored, credentials.password)
+        stored = user.password if user is not None else ""
+        if user is None:
+            matches = await self._hashing.run(verify_nobody, credentials.password)
+        else:
+            matches = await self._hashing.run(verify_password, stored, credentials.password)
         if user is None or not matches or not _may_enter(user):
             _log.warning("wrong API credentials from %s", place)
             return False

@@ -146,10 +146,17 @@ class TestSecrets:
     def test_another_devices_secret_is_a_problem_with_a_remedy(self) -> None:
         text = dump(self.CONFIG, Sealer(bytes([1]) * 32))
         _, problems = salvage(parse(text), SEALER, None)
-        assert problems == (Problem("modems", "config.yaml was sealed with another key", "enter the secret anew"),)
+        wanted = Problem("modems.0", "config.yaml was sealed with another key", "enter the secret anew")
+        assert problems == (wanted,)
 
-    def test_a_damaged_secret_is_a_problem(self) -> None:
-        assert places("modems: [{id: a, port: /dev/x, pin: 'sealed:???'}]") == ["modems"]
+    @pytest.mark.parametrize("sealed", ["", "???", "AAAA", "é", "A" * 80])
+    def test_a_damaged_secret_is_a_problem(self, sealed: str) -> None:
+        assert places(f"modems: [{{id: a, port: /dev/x, pin: 'sealed:{sealed}'}}]") == ["modems.0"]
+
+    def test_a_damaged_secret_of_one_modem_leaves_the_others(self) -> None:
+        text = "modems: [{id: a, port: /dev/x, pin: 'sealed:???'}, {id: b, port: /dev/y}]"
+        config, _ = salvage(parse(text), SEALER, None)
+        assert [modem.id for modem in config.modems] == ["b"]
 
 
 def test_only_what_differs_from_the_defaults_is_written() -> None:

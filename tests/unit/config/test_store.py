@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from core import full_disks
 from otpbroker.config.model import Config, SmsSection
 from otpbroker.config.store import REVISIONS, Store
-from otpbroker.errors import Misconfigured
+from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.sealing import Sealer
 
 SEALER = Sealer(bytes(32))
@@ -123,3 +124,33 @@ def test_a_plain_pin_is_sealed_when_the_document_is_next_written(path: Path) -> 
 def test_who_changed_it_stands_in_a_comment_and_can_not_be_more_than_that(path: Path, by: str) -> None:
     asyncio.run(Store(path, SEALER).update(lambda _: with_life(60), by=by))
     assert Store(path, SEALER).config.sms.life == 60
+
+
+def test_what_the_disk_does_not_take_changes_nothing(path: Path) -> None:
+    store = Store(path, SEALER)
+    heard: list[Config] = []
+    asyncio.run(store.update(lambda _: with_life(60), by="test"))
+    before = path.read_bytes()
+    store.on_change(lambda _, new: heard.append(new))
+    with full_disks(size=20), pytest.raises(Unavailable) as refused:
+        asyncio.run(store.update(lambda _: with_life(70), by="test"))
+    assert refused.value.code == "not-saved"
+    assert (store.config.sms.life, heard) == (60, [])
+    assert path.read_bytes() == before
+    asyncio.run(store.update(lambda _: with_life(70), by="test"))
+    assert Store(path, SEALER).config.sms.life == 70
+
+
+def test_a_crash_before_the_new_document_took_its_place_leaves_the_old_one(path: Path) -> None:
+    asyncio.run(Store(path, SEALER).update(lambda _: with_life(60), by="test"))
+    path.with_name(".config.yaml.0a1b2c3d").write_text("sms: {li")
+    store = Store(path, SEALER)
+    assert (store.config.sms.life, store.problems) == (60, ())
+
+
+def test_a_crash_after_it_leaves_the_new_one_as_the_last_good(path: Path) -> None:
+    asyncio.run(Store(path, SEALER).update(lambda _: with_life(60), by="test"))
+    path.write_text("sms: {life: 70}\n")  # the last good copy still says 60
+    Store(path, SEALER)
+    path.write_text("sms: {life: broken}\n")
+    assert Store(path, SEALER).config.sms.life == 70

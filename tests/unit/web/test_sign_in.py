@@ -3,7 +3,9 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import pytest
 
@@ -14,6 +16,9 @@ from otpbroker.passwords import hash_password
 from otpbroker.rate import TooManyAttempts
 from otpbroker.web.hashing import WAITING, HashingThread
 from otpbroker.web.sign_in import SignIn
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PASSWORD = "lima ekor kucing hitam"
 SITI = Administrator(username="siti", password=hash_password(PASSWORD))
@@ -47,6 +52,24 @@ async def fail(sign_in: SignIn, address: str, username: str = "siti") -> str:
 
 async def test_name_and_password_pass(sign_in: SignIn) -> None:
     assert await sign_in.check("siti", PASSWORD, HOME) == SITI
+
+
+class CountingThread(HashingThread):
+    """Tells how often a password was computed."""
+
+    computed = 0
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self.computed += 1
+        return await super().run(function, *args, **kwargs)
+
+
+async def test_a_name_that_is_not_there_costs_the_same_computation(elapsed: Elapsed) -> None:
+    hashing = CountingThread()
+    sign_in = SignIn(lambda: SETTINGS, hashing, Clock(monotonic=elapsed))
+    for tries, username in enumerate(("siti", "mallory", ""), 1):
+        await fail(sign_in, HOME, username)
+        assert hashing.computed == tries
 
 
 @pytest.mark.parametrize(

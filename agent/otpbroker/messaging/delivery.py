@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 RETRY_ROUNDS = 2  # after every modem of the route refused for the moment
 RETRY_PAUSE = 2.0  # seconds before a further round; +CMS ERROR 512/515 clear within about this time
+DOUBT_AFTER = 10.0  # seconds of air time; networks answer within two to five, what waits should not wait longer
 KEEP_OUTCOMES = 86400.0  # seconds that a final outcome is remembered, at least
 HOUSEKEEPING = 3600.0
 
@@ -161,12 +162,17 @@ class Delivery:
         self._publish(message.outcome)
         left = message.deadline - self._clock.monotonic()
         sms = Sms(message.id, with_validity(message.pdus, left), message.deadline)
+        sender_id = sender.config.id
+        doubt = asyncio.get_running_loop().call_later(DOUBT_AFTER, self._pool.doubt, sender_id)
         try:
-            result: SendResult = await sender.send(sms, more=self._pool.has_more(sender.config.id))
+            result: SendResult = await sender.send(sms, more=self._pool.has_more(sender_id))
         except Exception:  # noqa: BLE001 # told apart nowhere: see below
             # A defect of ours in mid-air: the honest answer is that nobody knows. The lane must go on.
-            _log.exception("modem %s: sending broke", sender.config.id)
+            _log.exception("modem %s: sending broke", sender_id)
             result = Unknown("internal-error")
+        finally:
+            doubt.cancel()
+            self._pool.trust(sender_id)
         match result:
             case Sent(references):
                 self._finish(message, State.SENT, references=references)

@@ -1,6 +1,6 @@
 """The one path of every command: from any source, through the same checks, to an honest outcome.
 
-The order of a message: expired? duplicate? blocked? -> journal -> pool -> a sender -> journal -> whoever listens.
+The order of a message: duplicate? expired? blocked? -> journal -> pool -> a sender -> journal -> whoever listens.
 """
 
 import hmac
@@ -156,11 +156,11 @@ class Dispatcher:
             only_modem=command.modem_id,
             otp_reference=otp_reference,
         )
-        if late and settings.drop_expired:
-            return self._delivery.refuse(message, State.EXPIRED, "expired", "its time had passed when it came")
         identity = self._identity(command, origin, receiver)
         if identity is not None and (earlier := await self._earlier(identity, command, wait)) is not None:
             return earlier
+        if late and settings.drop_expired:
+            return self._delivery.refuse(message, State.EXPIRED, "expired", "its time had passed when it came")
         if self.blocklist.blocked(receiver):
             return self._delivery.refuse(message, State.BLOCKED, "blocked", "the receiver is on the block list")
         self._check_limits(receiver, settings)

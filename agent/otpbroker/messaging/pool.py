@@ -39,8 +39,10 @@ class Pool:
         self._timers: dict[Message, asyncio.TimerHandle] = {}
         self._resting: dict[Message, asyncio.TimerHandle] = {}  # not before its pause is over
         self._idle: dict[str, asyncio.Future[Message]] = {}
-        self._available: dict[str, Sender] = {}
-        self._table = RoutingTable((), "")
+        self._known: dict[str, Sender] = {}
+        self._table = RoutingTable((), "")  # of the senders that can be relied on
+        self._last_resort = RoutingTable((), "")  # of those too that hang, or come back in moments
+        self._doubted: set[str] = set()
         self._was_ready: set[str] = set()
         self._grace_ends = clock.monotonic() + START_GRACE
         self._grace_timer: asyncio.TimerHandle | None = None
@@ -100,12 +102,19 @@ class Pool:
         now = self._clock.monotonic()
         in_grace = now < self._grace_ends
         self._was_ready.update(sender.config.id for sender in self._fleet.senders if sender.ready)
-        self._available = {
-            sender.config.id: sender
-            for sender in self._fleet.senders
-            if sender.ready or (in_grace and sender.recovering and sender.config.id not in self._was_ready)
+        self._known = {
+            sender.config.id: sender for sender in self._fleet.senders if sender.ready or sender.recovering
         }
-        self._table = RoutingTable((sender.config for sender in self._available.values()), self._country_code())
+
+        def reliable(sender: Sender) -> bool:
+            sender_id = sender.config.id
+            if sender.ready:
+                return sender_id not in self._doubted
+            return in_grace and sender_id not in self._was_ready
+
+        country_code = self._country_code()
+        self._table = RoutingTable((s.config for s in self._known.values() if reliable(s)), country_code)
+        self._last_resort = RoutingTable((sender.config for sender in self._known.values()), country_code)
         if in_grace and self._grace_timer is None:
             loop = asyncio.get_running_loop()
             self._grace_timer = loop.call_later(self._grace_ends - now, self.refresh)
@@ -115,6 +124,17 @@ class Pool:
         for message in waiting:
             if message not in self._resting:
                 self._place(message)
+
+    def doubt(self, sender_id: str) -> None:
+        """This sender hangs with what it has: what waits goes to others, if there are any."""
+        self._doubted.add(sender_id)
+        self.refresh()
+
+    def trust(self, sender_id: str) -> None:
+        """It has answered."""
+        if sender_id in self._doubted:
+            self._doubted.discard(sender_id)
+            self.refresh()
 
     def close(self) -> None:
         """Forget everything; the journal keeps what waits."""
@@ -132,9 +152,9 @@ class Pool:
     def _tiers(self, message: Message) -> Iterator[Tier]:
         """The tiers with a sender that is available and has not refused this message, whole."""
         if message.only_modem is not None:
-            tiers: tuple[Tier, ...] = ((message.only_modem,),) if message.only_modem in self._available else ()
+            tiers: tuple[Tier, ...] = ((message.only_modem,),) if message.only_modem in self._known else ()
         else:
-            tiers = self._table.tiers(message.receiver)
+            tiers = self._table.tiers(message.receiver) or self._last_resort.tiers(message.receiver)
         for tier in tiers:
             if not message.refused_by:
                 yield tier
@@ -143,12 +163,15 @@ class Pool:
 
     def _place(self, message: Message) -> None:
         tier = next(self._tiers(message), None)
+        if tier is None and message.refused_by:  # the one that it waited for has gone: those who refused, then
+            message.refused_by.clear()
+            tier = next(self._tiers(message), None)
         if tier is None:
             self._homeless.append(message)
             return
         for sender_id in self._turns.order(tier):
             future = self._idle.get(sender_id)
-            if future is not None and not future.done() and self._available[sender_id].ready:
+            if future is not None and not future.done() and self._known[sender_id].ready:
                 self._turns.taken(tier, sender_id)
                 self._leave(message)
                 future.set_result(message)

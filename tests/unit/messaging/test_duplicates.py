@@ -141,3 +141,13 @@ async def test_ids_are_kept_as_keyed_hashes_only(core: Core) -> None:
     await core.stop()
     octets = b"".join(file.read_bytes() for file in core.runtime.iterdir())
     assert b"order-4711-of-siti" not in octets
+
+
+async def test_a_repeat_after_its_expiry_is_told_that_it_was_sent(start_core: StartCore) -> None:
+    sender = FakeSender(modem("m1"))
+    core = await start_core(sender)
+    await core.send(message_id="7", expires_at=NOON + 60)
+    await asyncio.sleep(120)
+    again = await core.send(message_id="7", expires_at=NOON + 60)
+    assert (again.state, again.duplicate) == (State.SENT, True)
+    assert len(sender.given) == 1

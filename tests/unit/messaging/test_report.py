@@ -159,7 +159,7 @@ async def test_one_line_per_message_whatever_became_of_it(start_core: StartCore)
     async with running(core.report):
         for number in range(3):
             await core.send(f"Kode Anda {number}", message_id=f"{number}")
-        await core.send("Kode Anda 2", message_id="2", expires_at=NOON - 1)
+        await core.send("Kode Anda 3", message_id="3", expires_at=NOON - 1)
         await core.send("Kode Anda 0", message_id="0")
         await core.dispatcher.blocklist.block("6281234567890")
         await core.send("Kode Anda 9")

@@ -9,6 +9,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from otpbroker.errors import Misconfigured
+from otpbroker.files import replace_file
 
 _NONCE_OCTETS = 12
 _KEY_OCTETS = 32
@@ -44,12 +45,8 @@ def key_file(path: Path) -> bytes:
 
 def _make_key(path: Path) -> None:
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    replace_file(fresh, os.urandom(_KEY_OCTETS))
     try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(_KEY_OCTETS))
-            file.flush()
-            os.fsync(descriptor)
         with suppress(FileExistsError):  # another process was first: its key counts
             path.hardlink_to(fresh)
     finally:

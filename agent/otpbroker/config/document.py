@@ -114,24 +114,29 @@ def _modems(raw: object, sealer: Sealer, fallback: Config, problems: list[Proble
         problems.append(Problem("modems", "must be a list", "begin each modem with a dash"))
         return fallback.modems
     last_good = {modem.id: modem for modem in fallback.modems}
-    modems = []
+    modems: list[ModemSection] = []
     for place, entry in enumerate(raw):
         try:
-            modems.append(ModemSection.model_validate(_unsealed(entry, sealer)))
+            modem = ModemSection.model_validate(_unsealed(entry, sealer))
+            if any(modem.id == other.id or (modem.port and modem.port == other.port) for other in modems):
+                problems.append(Problem(f"modems.{place}", "its id or port is there twice", "change or remove one"))
+            else:
+                modems.append(modem)
             continue
         except ValidationError as error:
             problems.extend(_problems(f"modems.{place}", error))
         except Misconfigured as error:
             problems.append(Problem(f"modems.{place}", error.detail, _ENTER_ANEW))
         if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"] in last_good:
-            modems.append(last_good[entry["id"]])
+            modems.append(last_good.pop(entry["id"]))
     return tuple(modems)
 
 
 def _problems(place: str, error: ValidationError) -> Iterable[Problem]:
     for line in error.errors(include_url=False, include_input=False, include_context=False):
         path = ".".join(str(part) for part in ((place,) if place else ()) + line["loc"])
-        yield Problem(path or "config.yaml", line["msg"].removeprefix("Value error, "))
+        remedy = "put it in quotes" if line["type"] == "string_type" else ""
+        yield Problem(path or "config.yaml", line["msg"].removeprefix("Value error, "), remedy)
 
 
 def _unsealed(value: object, sealer: Sealer) -> object:
@@ -166,7 +171,12 @@ def _walk(value: object, change: Callable[[object], object]) -> object:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses a key which is there twice: the second would win silently."""
+    """A safe loader without aliases, which refuses a key that is there twice: the second would win silently."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="aliases are not understood", problem_mark=self.get_mark())
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()

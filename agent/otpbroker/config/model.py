@@ -4,6 +4,7 @@ Unknown keys are refused. Secrets are `SecretStr`: they show as asterisks everyw
 """
 
 import re
+from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
@@ -147,6 +148,12 @@ class ApiSection(Section):
     unblock_path: UrlPath = "/api/unblock"
     users: tuple[ApiUser, ...] = ()
 
+    @field_validator("users")
+    @classmethod
+    def _users_are_unique(cls, users: tuple[ApiUser, ...]) -> tuple[ApiUser, ...]:
+        _require_unique("user", (user.username for user in users))
+        return users
+
 
 class Administrator(Section):
     """A person who manages the device by web."""
@@ -168,6 +175,12 @@ class AdminSection(Section):
     session_idle: int = Field(1800, ge=60, le=86400, description="seconds without a request until log-out")
     session_life: int = Field(43200, ge=300, le=7 * 86400)
 
+    @field_validator("administrators")
+    @classmethod
+    def _administrators_are_unique(cls, people: tuple[Administrator, ...]) -> tuple[Administrator, ...]:
+        _require_unique("administrator", (person.username for person in people))
+        return people
+
 
 class Config(Section):
     """The whole document."""
@@ -180,14 +193,15 @@ class Config(Section):
     admin: AdminSection = AdminSection()
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
-        for place, names in (
-            ("modems", [modem.id for modem in self.modems]),
-            ("modems (port)", [modem.port for modem in self.modems if modem.port]),
-            ("api.users", [user.username for user in self.api.users]),
-            ("admin.administrators", [admin.username for admin in self.admin.administrators]),
-        ):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"{place}: {', '.join(twice)} is there twice")
+    def _modems_are_unique(self) -> Self:
+        _require_unique("modem", (modem.id for modem in self.modems))
+        _require_unique("port", (modem.port for modem in self.modems if modem.port))
         return self
+
+
+def _require_unique(what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{what} {name} is there twice")
+        seen.add(name)

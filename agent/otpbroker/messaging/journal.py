@@ -18,6 +18,7 @@ from otpbroker.messaging.outcome import Outcome, State
 from otpbroker.sealing import Sealer, key_file
 
 _RAM_FILE_SYSTEMS = ("tmpfs", "ramfs")
+_VERSION = 1  # of the schema; a journal never outlives a boot, so there is nothing to migrate
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
     id TEXT PRIMARY KEY,
@@ -113,7 +114,8 @@ class Journal:
             ):
                 self._database.execute(f"PRAGMA {pragma}")
             # The first write takes the lock, which is then kept; an existing schema alone would write nothing.
-            self._database.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
+            self._require_version()
+            self._database.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         except sqlite3.OperationalError as error:
             self._database.close()
             raise Misconfigured(
@@ -121,6 +123,16 @@ class Journal:
                 f"another agent uses {folder}",
                 remedy="stop it, or choose another --runtime folder",
             ) from error
+
+    def _require_version(self) -> None:
+        (found,) = self._database.execute("PRAGMA user_version").fetchone()
+        if found not in {0, _VERSION}:
+            self._database.close()
+            raise Misconfigured(
+                "journal-version",
+                f"the journal was written by another release (version {found})",
+                remedy="restart the device; what waited is lost then",
+            )
 
     def close(self) -> None:
         self._database.close()

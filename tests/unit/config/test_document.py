@@ -55,6 +55,13 @@ def test_a_mistake_is_told_by_its_place(text: str, place: str) -> None:
     assert places(text) == [place]
 
 
+def test_a_number_that_should_be_text_is_told_to_be_put_in_quotes() -> None:
+    """YAML reads 0123 as octal: a PIN or country code that lost its zero must not pass."""
+    for text in ("device: {country_code: 62}", "modems: [{id: a, port: /dev/x, prefixes: [0711]}]"):
+        _, (problem,) = salvage(parse(text), SEALER, None)
+        assert problem.remedy == "put it in quotes"
+
+
 def test_every_mistake_is_told_at_once() -> None:
     text = "sms: {life: 1}\nmodems: [{id: a, port: x}]\nnonsense: 1\n"
     assert set(places(text)) == {"sms.life", "modems.0.port", "nonsense"}
@@ -77,6 +84,8 @@ def test_a_value_at_fault_is_never_repeated(text: str) -> None:
         ("a: [", "line"),
         ("- 1\n- 2", "must be a mapping"),
         ("1: 2", "must be a mapping"),
+        ("a: &x [1]\nb: *x", "aliases are not understood"),
+        ("a: &x [*x]", "aliases are not understood"),
         ("a: !!python/object/apply:os.system [x]", "line 1"),
     ],
 )
@@ -116,11 +125,20 @@ class TestSalvage:
         assert [(modem.id, modem.port) for modem in config.modems] == [("a", "/dev/a"), ("b", "/dev/new")]
         assert [problem.place for problem in problems] == ["modems.0.port", "modems.2.port"]
 
-    def test_sections_that_contradict_each_other_leave_the_last_good_document(self) -> None:
-        text = "modems: [{id: a, port: /dev/x}, {id: b, port: /dev/x}]\nsms: {life: 99}"
+    def test_of_two_modems_on_one_port_or_with_one_id_the_first_counts(self) -> None:
+        text = "modems: [{id: x, port: /dev/x}, {id: y, port: /dev/x}, {id: x, port: /dev/z}]\nsms: {life: 99}"
         config, problems = salvage(parse(text), SEALER, self.LAST_GOOD)
-        assert config == self.LAST_GOOD
-        assert problems
+        assert [(modem.id, modem.port) for modem in config.modems] == [("x", "/dev/x")]
+        assert config.sms.life == 99
+        assert [problem.place for problem in problems] == ["modems.1", "modems.2"]
+
+    def test_two_users_of_one_name_cost_their_section_alone(self) -> None:
+        user = f"{{username: u, password: '{HASH}'}}"
+        text = f"api: {{users: [{user}, {user}]}}\nadmin: {{administrators: [{user}]}}\nsms: {{life: 99}}"
+        config, problems = salvage(parse(text), SEALER, None)
+        assert [admin.username for admin in config.admin.administrators] == ["u"]
+        assert config.sms.life == 99
+        assert [problem.place for problem in problems] == ["api.users"]
 
     def test_without_a_last_good_value_the_default_counts(self) -> None:
         config, _ = salvage(parse("sms: {life: x}"), SEALER, None)

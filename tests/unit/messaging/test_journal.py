@@ -1,6 +1,7 @@
 """The journal: in RAM only, for one process, sealed, and empty of text at the final state."""
 
 import base64
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -278,3 +279,14 @@ def test_a_one_time_password_is_kept_until_it_is_dropped_or_old(journal: Journal
         OtpRow(b"hash", 200.0, 4, replaceable=True),
         None,
     ]
+
+
+def test_a_journal_of_another_release_is_refused_and_kept(ram_folder: Path) -> None:
+    Journal(ram_folder).close()
+    database = sqlite3.connect(ram_folder / "journal.db")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(Misconfigured) as refused:
+        Journal(ram_folder)
+    assert refused.value.code == "journal-version"
+    assert (ram_folder / "journal.db").exists()

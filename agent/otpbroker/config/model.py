@@ -126,8 +126,8 @@ class Listener(Section):
     port: Port = 0
 
 
-class ApiUser(Section):
-    """An application server's account for REST; not an administrator."""
+class Account(Section):
+    """Who may prove itself by a password; inactive or blocked: for now not."""
 
     username: Username
     password: PasswordHash
@@ -136,6 +136,10 @@ class ApiUser(Section):
     email: Label = Field("", max_length=254)
     active: bool = True
     blocked: bool = False
+
+
+class ApiUser(Account):
+    """An application server, for REST; not an administrator."""
 
 
 class ApiSection(Section):
@@ -155,16 +159,8 @@ class ApiSection(Section):
         return users
 
 
-class Administrator(Section):
+class Administrator(Account):
     """A person who manages the device by web."""
-
-    username: Username
-    password: PasswordHash
-    name: Label = Field("", max_length=64)
-    phone: Label = Field("", max_length=20)
-    email: Label = Field("", max_length=254)
-    active: bool = True
-    blocked: bool = False
 
 
 class AdminSection(Section):

@@ -24,7 +24,7 @@ check: ## lint, types, layers, shell scripts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck tools/*.sh .ci/run
+	shellcheck tools/*.sh .ci/run
 
 bench: ## measure latency, throughput and cost on simulated modems
 	@tools/setup.sh run $(VENV) $(PYTHON)

@@ -35,6 +35,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
+    async def shutdown_default_executor(self, *timeout: float | None) -> None:
+        self.threads += 1  # the thread that joins the others
+        try:
+            await super().shutdown_default_executor(*timeout)
+        finally:
+            self.threads -= 1
+
     def _thread_done(self, _: asyncio.Future[Any]) -> None:
         self.threads -= 1
 

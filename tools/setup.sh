@@ -61,7 +61,7 @@ version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/de
 lock=requirements/runtime.txt
 if [ "$purpose" = test ]; then
     # libatomic1: Playwright's driver wants it.
-    install_apt gammu chromium fonts-dejavu-core libatomic1 libmm14
+    install_apt shellcheck gammu chromium fonts-dejavu-core libatomic1 libmm14
     unpack_smsd
     lock=requirements/dev.txt
 fi

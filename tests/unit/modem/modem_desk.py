@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from scripted_modem import ScriptedModem
-from virtual_run import now
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Misconfigured, Unavailable
@@ -13,6 +12,7 @@ from otpbroker.events import Bus
 from otpbroker.modem.modem import Modem
 from otpbroker.modem.sim import PinMemory
 from otpbroker.sms.submission import SendResult, Sms
+from virtual_run import now
 
 PDU = "0011000C912618214365870000A705E8329BFD06"
 WALL = 1_800_000_000.0

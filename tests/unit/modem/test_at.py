@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_modem import IMEI, ScriptedModem
-from virtual_run import in_virtual_time, now
 
 from otpbroker.errors import Rejected
 from otpbroker.modem.at import AtConversation
 from otpbroker.modem.dialect import GENERIC
 from otpbroker.modem.results import AtError, AtTimeout, LinkLost, NotSubmitted, OutOfStep, final_result, quoted
 from otpbroker.modem.timeouts import DEFAULT, QUIET, TIMEOUTS
+from virtual_run import in_virtual_time, now
 
 PDU = "0011000C912618214365870000A705E8329BFD06"
 STORM = '\r\n^RSSI: 17\r\n\r\n+CREG: 1\r\n\r\n+CMTI: "SM",3\r\n\r\n^DSFLOWRPT:0,0,1\r\n'

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from modem_desk import Late, message
 from scripted_modem import IMEI, ScriptedModem
-from virtual_run import in_virtual_time
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Unavailable
@@ -16,6 +15,7 @@ from otpbroker.modem.fleet import Fleet
 from otpbroker.modem.link import CandidatePort
 from otpbroker.modem.modem import Modem
 from otpbroker.sms.submission import Sent
+from virtual_run import in_virtual_time
 
 
 def section(modem_id: str, **parameters: object) -> ModemSection:

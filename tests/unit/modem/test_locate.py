@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 from scripted_modem import IMEI, ScriptedModem
-from virtual_run import in_virtual_time, now
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Unavailable
 from otpbroker.modem.link import CandidatePort
 from otpbroker.modem.locate import Locator
+from virtual_run import in_virtual_time, now
 
 OTHER = "490154203237518"
 SOCKETS = {"/dev/c": "1-1.2", "/dev/d": "1-1.2"}

@@ -4,9 +4,9 @@ import asyncio
 
 from modem_desk import Desk, Late, send
 from scripted_modem import ScriptedModem
-from virtual_run import in_virtual_time, now
 
 from otpbroker.sms.submission import Sent
+from virtual_run import in_virtual_time, now
 
 
 @in_virtual_time

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from modem_desk import PDU, Desk, send
 from scripted_modem import ScriptedModem
-from virtual_run import in_virtual_time, now
 
 from otpbroker.events import ModemState
 from otpbroker.modem.sim import PinMemory
+from virtual_run import in_virtual_time, now
 
 
 class Locked(ScriptedModem):

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 from modem_desk import PDU, WALL, Desk, message, send
 from scripted_modem import ScriptedModem
-from virtual_run import in_virtual_time, now
 
 from otpbroker.errors import Unavailable
 from otpbroker.events import ModemState
 from otpbroker.sms.submission import Refused, SendResult, Sent, Sms, Unknown
+from virtual_run import in_virtual_time, now
 
 
 @in_virtual_time

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 from modem_desk import Desk, send
 from scripted_modem import ICCID, IMEI, ScriptedModem
-from virtual_run import in_virtual_time, now
 
 from otpbroker.events import ModemState
 from otpbroker.modem.status import MOMENTS
 from otpbroker.sms.submission import Refused, Sent
+from virtual_run import in_virtual_time, now
 
 
 @in_virtual_time

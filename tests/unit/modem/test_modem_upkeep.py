@@ -6,13 +6,13 @@ import itertools
 import pytest
 from modem_desk import Desk, send
 from scripted_modem import ScriptedModem
-from virtual_run import in_virtual_time, now
 
 from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.events import ModemChanged, ModemState
 from otpbroker.modem.modem import STOP_LIMIT
 from otpbroker.modem.session import HEARTBEAT
 from otpbroker.sms.submission import Refused, Sent, Unknown
+from virtual_run import in_virtual_time, now
 
 
 @in_virtual_time

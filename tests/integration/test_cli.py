@@ -157,6 +157,14 @@ class TestRun:
         assert "not in RAM" in done.stderr
         assert "Traceback" not in done.stderr
 
+    def test_its_log_is_masked_whatever_a_call_site_lets_slip(self) -> None:
+        code = (
+            "import logging; from otpbroker.cli.run import log_to_stderr; log_to_stderr()\n"
+            "logging.getLogger('otpbroker.x').error('to %s, password=%s', '6281266666712', 'hunter2')"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+        assert done.stderr == "ERROR otpbroker.x: to 62812XXXXXX12, password=[redacted]\n"
+
     async def test_reload_takes_up_a_new_api_user_and_a_new_modem(self, ram_folder: Path) -> None:
         async with modems(ram_folder / "simulated", 2, air=0.0) as simulated:
             installation = Installation(ram_folder / "agent", simulated.ports[:1])

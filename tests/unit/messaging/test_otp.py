@@ -1,5 +1,6 @@
 """One-time passwords: a hash only, few tries, a short life, bound to receiver, reference and parameters."""
 
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,14 @@ def test_codes_are_not_guessed_from_each_other(otps: Otps, fake_clock: FakeClock
     codes = [create(otps, fake_clock, f"login-{number}") for number in range(300)]
     assert len(set(codes)) > 290
     assert any(code.startswith("0") for code in codes)
+
+
+def test_codes_do_not_come_from_a_generator_that_can_be_foreseen(otps: Otps, fake_clock: FakeClock) -> None:
+    codes = []
+    for number in range(3):
+        random.seed(4711)
+        codes.append([create(otps, fake_clock, f"login-{number}-{index}") for index in range(4)])
+    assert codes[0] != codes[1] != codes[2]
 
 
 def test_a_wrong_code_costs_a_try_and_the_tries_end(otps: Otps, fake_clock: FakeClock) -> None:

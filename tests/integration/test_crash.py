@@ -95,8 +95,12 @@ async def revision(simulated: Modems) -> int:
     return messages[-1].revision if messages else 0
 
 
-async def test_a_late_answer_after_a_kill_makes_it_sent(installation: Installation, simulated: Modems) -> None:
-    await simulated.control.set(air=1.5)
+@pytest.mark.parametrize("late", [0.2, 0.9])
+async def test_a_late_answer_after_a_kill_makes_it_sent(
+    installation: Installation, simulated: Modems, late: float
+) -> None:
+    # The phone has it at once; the answer comes while the agent is dead, or when it listens again.
+    await simulated.control.set(air=0.0, next_sends=["late-ok"], late=late)
     await installation.start()
     async with rest(installation) as client:
         message_id = await accepted(client, "628120000001", "late but true", "late")
@@ -105,6 +109,23 @@ async def test_a_late_answer_after_a_kill_makes_it_sent(installation: Installati
     await installation.start()
     async with rest(installation) as client:
         assert await final_state(client, message_id) == "sent"
+
+
+async def test_a_modem_that_is_still_sending_after_a_kill_is_heard_out(
+    installation: Installation, simulated: Modems
+) -> None:
+    await simulated.control.set(air=3.0)
+    await installation.start()
+    async with rest(installation) as client:
+        message_id = await accepted(client, "628120000001", "in the air", "long")
+        answer = await client.get(f"/api/v1/messages/{message_id}", headers={"Prefer": "wait=1"})
+        assert answer.json()["state"] == "sending"
+    await installation.kill()
+    await installation.start()
+    async with rest(installation) as client:
+        assert await final_state(client, message_id) == "sent"
+    (message,) = await simulated.control.messages()
+    assert (message.text, message.copies) == ("in the air", 1)
 
 
 async def test_an_answer_that_never_comes_makes_it_unknown(installation: Installation, simulated: Modems) -> None:

@@ -48,27 +48,29 @@ async def owner(device: Device) -> Visitor:
     return visitor
 
 
-async def _serve(device: Device) -> AsyncIterator[str]:
+async def _serve(device: Device, browser: Browser) -> AsyncIterator[str]:
     server = Server(device.app, Listener(), field="admin.listen")
     url = server.bind().url
     async with asyncio.TaskGroup() as group:
         following = group.create_task(device.monitor.run())
         serving = group.create_task(server.serve(device.closing))
         yield url
+        for context in browser.contexts:  # before the server: an open page would complain that it is gone
+            await context.close()
         device.closing.set()
         await serving
         following.cancel()
 
 
 @pytest.fixture
-async def site_url(device: Device) -> AsyncIterator[str]:
-    async for url in _serve(device):
+async def site_url(device: Device, browser: Browser) -> AsyncIterator[str]:
+    async for url in _serve(device, browser):
         yield url
 
 
 @pytest.fixture
-async def new_site_url(new_device: Device) -> AsyncIterator[str]:
-    async for url in _serve(new_device):
+async def new_site_url(new_device: Device, browser: Browser) -> AsyncIterator[str]:
+    async for url in _serve(new_device, browser):
         yield url
 
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.scenarios import Row, cost, latency, throughput
+from bench.scenarios import Row, cost, latency, restart, throughput
 
 
 def main() -> int:
@@ -31,6 +31,7 @@ async def _measure(folder: Path) -> list[Row]:
         ("air-50ms", lambda at: throughput(at, 8, 0.05, 12, 0.90)),
         ("air-1s", lambda at: throughput(at, 8, 1.0, 30, 0.97)),
         ("air-1s-64", lambda at: throughput(at, 64, 1.0, 20, 0.97)),
+        ("restart", restart),
         ("cost", cost),
     ):
         print(f"measuring {name} ...", flush=True)

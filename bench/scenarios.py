@@ -1,6 +1,7 @@
 """What is measured: each scenario starts its own modems and agent, runs bounded, and gives rows for the table."""
 
 import asyncio
+import contextlib
 import itertools
 import statistics
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from bench.bare import BareModem
 from bench.client import RestClient
-from bench.rig import Modems, RunningAgent, agent, modems
+from bench.rig import Installation, Modems, RunningAgent, agent, modems
 
 _RECEIVERS = [f"62812{number:08d}" for number in range(1000)]
 _numbers = itertools.count()
@@ -106,6 +107,33 @@ async def cost(folder: Path, count: int = 8, seconds: float = 10) -> list[Row]:
         at_most("start until REST listens, warm", running.started, 1.5, "s"),
         at_most("start until the first message was sent, warm", first, 1.5, "s"),
     ]
+
+
+async def restart(folder: Path, rounds: int = 5) -> list[Row]:
+    """SIGKILL with messages in the air and waiting: from the new start to the first message on a phone."""
+    times = []
+    async with modems(folder, 2, air=0.3) as simulated:
+        installation = Installation(folder / "agent", simulated.ports)
+        for _ in range(rounds):
+            running = await installation.start()
+            callers = [asyncio.create_task(_abandoned(running.port, number)) for number in range(12)]
+            await asyncio.sleep(1.0)  # some are sent, two are in the air, the others wait
+            await installation.kill()
+            await asyncio.gather(*callers)
+            seen = await simulated.control.messages()
+            started = time.perf_counter()
+            await installation.start()
+            await simulated.control.wait(after=seen[-1].revision)
+            times.append(time.perf_counter() - started)
+            await installation.stop()
+    return [at_most(f"kill -9 under load: first message after the restart, worst of {rounds}", max(times), 2, "s")]
+
+
+async def _abandoned(port: int, number: int) -> None:
+    """A caller whose agent dies."""
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        async with RestClient(port) as client:
+            await client.send(_RECEIVERS[number], f"OTP {next(_numbers):08d}")
 
 
 async def _to_wire(simulated: Modems, rounds: int, send: Callable[[str, str], Awaitable[None]]) -> list[float]:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import resource
 import signal
 import sys
 
@@ -23,8 +24,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace) -> int:
     log_to_stderr()
+    keep_out_of_core_dumps()
     asyncio.run(_run(folders_of(arguments)))
     return 0
+
+
+def keep_out_of_core_dumps() -> None:
+    """A crash must not write texts and keys to a disk."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:

@@ -40,13 +40,19 @@ class Store:
         changes nothing then.
         """
         async with self._writing:
-            old = self.config
+            old = await asyncio.to_thread(self._read)  # somebody else may have written since
+            if self.problems:
+                raise Misconfigured(
+                    "config-has-mistakes",
+                    f"config.yaml has mistakes, writing it now would lose them: {self.problems[0]}",
+                    remedy="correct them first; otpbroker check-config names them all",
+                )
             # What is written must read back: model copies are not validated by pydantic.
             text = dump(change(old), self._sealer)
             new = validate(parse(text), self._sealer)
             if new != old:
                 try:
-                    await asyncio.to_thread(self._write, text, by)
+                    await asyncio.to_thread(self._write, text, dump(old, self._sealer), by)
                 except OSError as error:
                     detail = f"the configuration can't be written: {error.strerror}"
                     raise Unavailable("not-saved", detail) from error
@@ -71,12 +77,12 @@ class Store:
         try:
             document = parse(self._path.read_text("utf-8"))
         except FileNotFoundError:
-            self.problems = ()
-            return Config()
+            self.problems = (Problem("config.yaml", "is gone", "restore it"),) if last_good else ()
+            return last_good or Config()
         except (Misconfigured, UnicodeDecodeError, OSError) as error:
             self.problems = (Problem("config.yaml", str(error), "correct it, then reload"),)
             return last_good or self.config
-        config, self.problems = salvage(document, self._sealer, last_good)
+        config, self.problems = salvage(document, self._sealer, last_good or self.config)
         if not self.problems and config != last_good:
             replace_file(self._good_path, dump(config, self._sealer))
         return config
@@ -91,12 +97,12 @@ class Store:
     def _good_path(self) -> Path:
         return self._path.with_name(self._path.stem + ".last-good.yaml")
 
-    def _write(self, text: str, by: str) -> None:
+    def _write(self, text: str, earlier: str, by: str) -> None:
         revisions = self._path.parent / "revisions"
         revisions.mkdir(mode=0o700, exist_ok=True)
         if self._path.exists():
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-            replace_file(revisions / f"{stamp}.yaml", self._path.read_text("utf-8"))
+            replace_file(revisions / f"{stamp}.yaml", earlier)  # not the file: it may hold a secret in clear
             for old in sorted(revisions.glob("*.yaml"))[:-REVISIONS]:
                 old.unlink()
         replace_file(self._path, f"# Last change by {by}.\n{text}" if by.isprintable() else text)

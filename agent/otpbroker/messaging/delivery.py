@@ -48,6 +48,7 @@ class Delivery:
         report: Report,
         bus: Bus,
         clock: Clock,
+        blocked: Callable[[str], bool],
         on_final: Callable[[Message, State], None],
     ) -> None:
         self._config = config
@@ -57,6 +58,7 @@ class Delivery:
         self._report = report
         self._bus = bus
         self._clock = clock
+        self._blocked = blocked
         self._on_final = on_final
         self._references = References()
         self._pool = Pool(fleet, lambda: config().device.country_code, clock, self._expired)
@@ -89,6 +91,7 @@ class Delivery:
 
     def refuse(self, message: Message, state: State, error: str, detail: str) -> Outcome:
         """End a message that never waited; only its outcome is written."""
+        self._enter(message, state)  # at once: what a crash leaves of it must never look like waiting
         self._journal.accept(message, "")
         return self._finish(message, state, error=error, detail=detail)
 
@@ -151,6 +154,9 @@ class Delivery:
     async def _transmit(self, message: Message, sender: Sender) -> None:
         if message.deadline <= self._clock.monotonic():  # handed over before its timer had its turn
             self._expired(message)
+            return
+        if self._blocked(message.receiver):  # since it was accepted
+            self._finish(message, State.BLOCKED, error="blocked", detail="the receiver is on the block list")
             return
         message.modem_id = sender.config.id
         self._enter(message, State.SENDING)

@@ -79,6 +79,7 @@ class Dispatcher:
             report=report,
             bus=bus,
             clock=clock,
+            blocked=blocklist.blocked,
             on_final=self._settle_otp,
         )
 

@@ -17,7 +17,10 @@ def normalise(number: str, country_code: str) -> str:
     also write `+0812..`, which is national: no country code begins with a zero (ITU-T E.164 section 6).
     Raises `Rejected` (field `receiver`) for letters, too few or too many digits.
     """
-    digits = _DECORATION.sub("", number.strip()).removeprefix("+")
+    written = number.strip()
+    if written.startswith(("+", "00")):
+        written = written.replace("(0)", "")  # +62 (0)812: the trunk zero is not dialled from abroad
+    digits = _DECORATION.sub("", written).removeprefix("+")
     international = digits.startswith("00")
     digits = digits.removeprefix("00")
     if not digits:

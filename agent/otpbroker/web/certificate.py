@@ -15,6 +15,7 @@ from otpbroker.files import replace_file
 from otpbroker.web.server import TlsFiles
 
 LIFE = timedelta(days=825)  # the longest that common clients accept of a certificate installed by hand
+_MAKER = (x509.NameAttribute(NameOID.ORGANIZATION_NAME, "OTP Broker"),)  # tells ours from the owner's
 RENEW_BEFORE = timedelta(days=30)
 
 
@@ -39,16 +40,18 @@ def _usable(files: TlsFiles, names: Sequence[str], today: datetime) -> bool:
         known = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound):
         return False
-    return (
-        certificate.not_valid_after_utc - RENEW_BEFORE > today
-        and certificate.public_key() == key.public_key()
-        and all(name in known for name in map(_general_name, names))
+    if certificate.public_key() != key.public_key():
+        return False
+    if certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME) != list(_MAKER):
+        return True  # the owner's own: whatever it says, it is not replaced
+    return certificate.not_valid_after_utc - RENEW_BEFORE > today and all(
+        name in known for name in map(_general_name, names)
     )
 
 
 def _make(files: TlsFiles, names: Sequence[str], today: datetime) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64]), *_MAKER])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -154,3 +154,44 @@ def test_a_crash_after_it_leaves_the_new_one_as_the_last_good(path: Path) -> Non
     Store(path, SEALER)
     path.write_text("sms: {life: broken}\n")
     assert Store(path, SEALER).config.sms.life == 70
+
+
+def test_a_mistake_after_the_start_keeps_what_runs_although_no_good_copy_was_ever_made(path: Path) -> None:
+    path.write_text("modems: [{id: wrong id, port: /dev/x}]\nsms: {life: 60}\n")
+    store = Store(path, SEALER)
+    assert store.config.sms.life == 60
+    path.write_text("modems: [{id: wrong id, port: /dev/x}]\nsms: {life: never}\n")
+    asyncio.run(store.reload())
+    assert store.config.sms.life == 60
+
+
+def test_a_document_with_mistakes_is_not_written_over(path: Path) -> None:
+    text = "modems: [{id: wrong id, port: /dev/x}]\n"
+    path.write_text(text)
+    with pytest.raises(Misconfigured) as refused:
+        asyncio.run(Store(path, SEALER).update(lambda _: with_life(60), by="test"))
+    assert refused.value.code == "config-has-mistakes"
+    assert path.read_text() == text
+
+
+def test_a_change_keeps_what_somebody_else_wrote_meanwhile(path: Path) -> None:
+    store = Store(path, SEALER)
+    path.write_text("device: {name: By hand}\n")
+    asyncio.run(store.update(lambda config: config.model_copy(update={"sms": SmsSection(life=60)}), by="test"))
+    assert (store.config.device.name, store.config.sms.life) == ("By hand", 60)
+
+
+def test_a_revision_holds_no_pin_in_clear(path: Path) -> None:
+    path.write_text("modems: [{id: a, port: /dev/x, pin: '4711'}]\n")
+    store = Store(path, SEALER)
+    asyncio.run(store.update(lambda config: config.model_copy(update={"sms": SmsSection(life=60)}), by="test"))
+    (revision,) = (path.parent / "revisions").glob("*.yaml")
+    assert "4711" not in revision.read_text()
+
+
+def test_a_document_that_is_gone_leaves_the_last_good_one(path: Path) -> None:
+    asyncio.run(Store(path, SEALER).update(lambda _: with_life(60), by="test"))
+    path.unlink()
+    store = Store(path, SEALER)
+    assert store.config.sms.life == 60
+    assert store.problems

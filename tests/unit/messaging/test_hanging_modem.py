@@ -77,3 +77,17 @@ async def test_who_waits_for_a_modem_that_goes_is_given_to_one_that_refused(star
         core.plug(first)
         assert (await waiting).modem_id == "first"
     await busy
+
+
+async def test_a_number_that_is_blocked_while_its_message_waits_gets_nothing(start_core: StartCore) -> None:
+    only = FakeSender(modem("only"))
+    core = await start_core(only)
+    with hanging(only):
+        held = asyncio.create_task(core.send("held", "0899999999"))
+        await asyncio.sleep(1)
+        waiting = asyncio.create_task(core.send("waiting"))
+        await asyncio.sleep(1)
+        await core.dispatcher.blocklist.block("6281234567890")
+    await held
+    assert (await waiting).state is State.BLOCKED
+    assert only.texts == ["held"]

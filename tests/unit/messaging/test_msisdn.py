@@ -115,3 +115,8 @@ def test_a_normal_form_is_digits_and_its_own_normal_form(written: str, country_c
 )
 def test_a_prefix_is_stored_as_the_number_begins(written: str, normal: str) -> None:
     assert prefix(written, "62") == normal
+
+
+def test_a_trunk_zero_in_parentheses_is_not_part_of_an_international_number() -> None:
+    for written in ("+62 (0)812-3456-7890", "0062 (0) 81234567890".replace(" (0) ", "(0)"), "+62(0)81234567890"):
+        assert normalise(written, "62") == "6281234567890"

@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -74,3 +75,12 @@ def test_a_key_of_another_certificate_is_replaced(tmp_path: Path) -> None:
     before = read(files.certificate)
 
     assert read(ensure_certificate(tmp_path / "a", NAMES).certificate) != before
+
+
+def test_the_owners_own_certificate_is_never_replaced(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    own = authority.issue_cert("sms.example.com")
+    (tmp_path / "certificate.pem").write_bytes(b"".join(pem.bytes() for pem in own.cert_chain_pems))
+    (tmp_path / "key.pem").write_bytes(own.private_key_pem.bytes())
+    before = (tmp_path / "certificate.pem").read_bytes()
+    assert ensure_certificate(tmp_path, NAMES).certificate.read_bytes() == before

@@ -47,6 +47,8 @@ from otpbroker.rate import TokenBuckets
 from otpbroker.sms.gsm7 import UnencodableText
 from otpbroker.sms.segment import Measure, TextTooLong, measure
 
+LONGEST_LIFE = 7 * 86400.0  # seconds; whatever a caller asks for, as `sms.life` allows at most
+
 
 class Dispatcher:
     """Takes commands, moves messages to senders, answers with what became of them."""
@@ -190,7 +192,7 @@ class Dispatcher:
     def _expiry(self, expires_at: float | None, date_time: float | None, now: float) -> float:
         life = self._config().sms.life
         if expires_at is not None:
-            return expires_at
+            return min(max(expires_at, 0.0), now + LONGEST_LIFE)
         return (now if date_time is None else date_time) + life
 
     def _identity(self, command: SendSms, origin: Origin, receiver: str) -> Identity | None:

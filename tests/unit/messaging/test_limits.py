@@ -7,6 +7,7 @@ import pytest
 from core import RECEIVER, StartCore, settings
 from fakes import FakeSender, modem
 from otpbroker.errors import Unavailable
+from otpbroker.messaging.dispatcher import LONGEST_LIFE
 from otpbroker.messaging.outcome import State
 
 
@@ -36,3 +37,12 @@ async def test_the_end_of_the_agent_releases_who_waits_with_what_is_known(start_
     await asyncio.sleep(1)
     core.dispatcher.release()
     assert (await waiting).state is State.SENDING
+
+
+async def test_an_expiry_beyond_all_measure_is_brought_back_to_a_week_or_has_passed(start_core: StartCore) -> None:
+    core = await start_core(FakeSender(modem("m1")))
+    far = await core.send("far", expires_at=253402380000.0)
+    assert far.state is State.SENT
+    assert far.expires_at - far.accepted_at == LONGEST_LIFE
+    past = await core.send("past", expires_at=-62135650000.0)
+    assert (past.state, past.expires_at) == (State.EXPIRED, 0.0)

@@ -40,7 +40,7 @@ class Core:
         self.fleet = FakeFleet(tuple(senders))
         self.in_air = InAir()
         self.journal = Journal(self.runtime)
-        self.report = Report(folder)
+        self.report = Report(folder, self.journal, lambda: self.config.sms.report_days)
         self.dispatcher = Dispatcher(
             config=lambda: self.config,
             fleet=self.fleet,

@@ -122,7 +122,7 @@ class Agent:
         self.store = store
         self.bus = Bus()
         self._journal = Journal(folders.runtime)
-        self._report = Report(folders.log)
+        self._report = Report(folders.log, self._journal, lambda: store.config.sms.report_days)
         self._in_air = InAir()
         pins = PinMemory(folders.state / "refused-pins", key_file(folders.key))
         self.fleet = Fleet(self.bus, self._clock.now, self._in_air, self._senders_changed, pins=pins)

@@ -10,7 +10,7 @@ from driven_fleet import InTheAir, driven, on
 
 from otpbroker.events import ModemState
 from otpbroker.modem.simulator import Fate, Phone, SimCard, SimulatedModem, identity_of
-from otpbroker.sms.submission import Refused, Sent, Unknown
+from otpbroker.sms.submission import Refused, Retry, Sent, Unknown
 from otpbroker.sms.submit import encode_submit
 
 RECEIVER = "6281234567890"
@@ -80,7 +80,9 @@ async def test_a_refusal_is_told_and_the_next_message_leaves(
     modem.change(next_sends=[Fate.ERROR], cms_error=code)
     async with driven(on(modem.plug())) as fleet:
         await fleet.ready("m")
-        assert await fleet.send("m", *pdus("Kode 1")) == Refused(f"cms-{code}", retryable=code != 28)
+        assert await fleet.send("m", *pdus("Kode 1")) == Refused(
+            f"cms-{code}", Retry.NEVER if code == 28 else Retry.LATER
+        )
         assert isinstance(await fleet.send("m", *pdus("Kode 2")), Sent)
     assert [message.text for message in phone.messages] == ["Kode 2"]
 
@@ -101,7 +103,7 @@ async def test_a_lost_prompt_sends_nothing_and_the_modem_comes_back(modem: Simul
     modem.change(next_sends=[Fate.LOST_PROMPT])
     async with driven(on(modem.plug())) as fleet:
         await fleet.ready("m")
-        assert await fleet.send("m", *pdus("Kode 1")) == Refused("no-prompt", retryable=True)
+        assert await fleet.send("m", *pdus("Kode 1")) == Refused("no-prompt", Retry.LATER)
         await fleet.ready("m")
         assert isinstance(await fleet.send("m", *pdus("Kode 2")), Sent)
     assert [message.text for message in phone.messages] == ["Kode 2"]
@@ -114,7 +116,7 @@ async def test_unplugged_in_the_air_is_unknown_and_plugged_in_again_it_is_ready(
     async with driven(on(modem.plug(tmp_path / "ttyUSB0"))) as fleet:
         await fleet.ready("m")
         assert await fleet.send("m", *pdus("Kode 1")) == Unknown("link-lost")
-        assert await fleet.send("m", *pdus("Kode 2")) == Refused("not-ready", retryable=True)
+        assert await fleet.send("m", *pdus("Kode 2")) == Refused("not-ready", Retry.LATER)
         modem.plug()
         await fleet.ready("m")
         assert isinstance(await fleet.send("m", *pdus("Kode 3")), Sent)
@@ -205,6 +207,6 @@ async def test_a_silent_modem_holds_up_no_other(phone: Phone) -> None:
         for number in range(20):
             assert isinstance(await fleet.send(second, *pdus(f"Kode {number}")), Sent)
         assert not hanging.done()
-        assert await hanging == Refused("no-prompt", retryable=True)
+        assert await hanging == Refused("no-prompt", Retry.LATER)
     for modem in modems:
         modem.close()

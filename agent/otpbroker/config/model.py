@@ -74,6 +74,7 @@ class SmsSection(Section):
     max_parts: int = Field(8, ge=1, le=255)
     status_report: bool = False
     report: bool = True
+    report_days: int = Field(92, ge=1, le=3660, description="days that the report's files are kept")
 
 
 class ModemSection(Section):

@@ -6,6 +6,7 @@ nothing was sent does the message go to the next modem.
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,7 +24,7 @@ from otpbroker.messaging.pool import Pool
 from otpbroker.messaging.report import Report
 from otpbroker.messaging.sender import Fleet, Sender
 from otpbroker.sms.reference import References
-from otpbroker.sms.submission import Refused, SendResult, Sent, Sms, Unknown
+from otpbroker.sms.submission import Refused, Retry, SendResult, Sent, Sms, Unknown
 from otpbroker.sms.submit import encode_submit, with_validity
 
 _log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ RETRY_ROUNDS = 2  # after every modem of the route refused for the moment
 RETRY_PAUSE = 2.0  # seconds before a further round; +CMS ERROR 512/515 clear within about this time
 DOUBT_AFTER = 10.0  # seconds of air time; networks answer within two to five, what waits should not wait longer
 KEEP_OUTCOMES = 86400.0  # seconds that a final outcome is remembered, at least
+KEEP_REFUSED = 1000  # outcomes of messages that were refused at once
 HOUSEKEEPING = 3600.0
 
 
@@ -63,6 +65,7 @@ class Delivery:
         self._references = References()
         self._pool = Pool(fleet, lambda: config().device.country_code, clock, self._expired)
         self._open: dict[str, Message] = {}
+        self._refused: OrderedDict[str, tuple[Outcome, str]] = OrderedDict()
         self._lanes: dict[Sender, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -90,10 +93,12 @@ class Delivery:
         self._wait_for_sender(message)
 
     def refuse(self, message: Message, state: State, error: str, detail: str) -> Outcome:
-        """End a message that never waited; only its outcome is written."""
-        self._enter(message, state)  # at once: what a crash leaves of it must never look like waiting
-        self._journal.accept(message, "")
-        return self._finish(message, state, error=error, detail=detail)
+        """End a message that never waited. The journal has no place for it: refusals may come without number."""
+        outcome = self._finish(message, state, error=error, detail=detail, kept=False)
+        self._refused[message.id] = (outcome, message.origin.caller)
+        if len(self._refused) > KEEP_REFUSED:
+            self._refused.popitem(last=False)
+        return outcome
 
     def release(self) -> None:
         """End every wait for a final outcome; the messages go on."""
@@ -107,7 +112,7 @@ class Delivery:
             if caller is not None and message.origin.caller != caller:
                 return None
             return await message.settled(wait)
-        known = self._journal.outcome(message_id)
+        known = self._refused.get(message_id) or self._journal.outcome(message_id)
         if known is None or (caller is not None and known[1] != caller):
             return None
         return known[0]
@@ -156,7 +161,7 @@ class Delivery:
             self._expired(message)
             return
         if self._blocked(message.receiver):  # since it was accepted
-            self._finish(message, State.BLOCKED, error="blocked", detail="the receiver is on the block list")
+            self._finish(message, State.BLOCKED, error="blocked")
             return
         message.modem_id = sender.config.id
         self._enter(message, State.SENDING)
@@ -183,29 +188,38 @@ class Delivery:
             case Sent(references):
                 self._finish(message, State.SENT, references=references)
             case Unknown(cause, references):
-                detail = "the modem's answer is missing: it may have been sent"
+                detail = _what_is_known(cause, len(references), len(message.pdus))
                 self._finish(message, State.UNKNOWN, references=references, error=cause, detail=detail)
             case Refused("expired", _):
-                self._finish(message, State.EXPIRED, error="expired", detail="its time passed before it was sent")
-            case Refused(cause, True):
-                self._try_elsewhere(message, sender, cause)
-            case Refused(cause, _):
+                self._finish(message, State.EXPIRED, error="expired", detail="a modem had it, but was too slow")
+            case Refused(cause, Retry.NEVER):
                 self._finish(message, State.FAILED, error=cause, detail="the modem refused it")
+            case Refused(cause, retry):
+                self._try_again(message, sender, cause, retry)
 
-    def _try_elsewhere(self, message: Message, sender: Sender, cause: str) -> None:
-        """Nothing was sent, for certain: the next modem, or the same ones after a pause."""
-        message.refused_by.add(sender.config.id)
+    def _try_again(self, message: Message, sender: Sender, cause: str, retry: Retry) -> None:
+        """Nothing was sent, for certain: the next modem, or after a pause those that may take it later."""
+        if message.last_try:
+            self._finish(message, State.FAILED, error=cause, detail="it was refused twice")
+            return
+        message.last_try = retry is Retry.ONCE
+        (message.barred_by if retry is Retry.ELSEWHERE else message.refused_by).add(sender.config.id)
+        if self._has_route(message):
+            self._wait_for_sender(message)
+            return
+        message.refused_by.clear()
+        message.rounds += 1
+        if message.rounds > RETRY_ROUNDS or not self._has_route(message):
+            self._finish(message, State.FAILED, error=cause, detail="every modem refused it")
+            return
+        self._wait_for_sender(message, pause=RETRY_PAUSE * message.rounds)
+
+    def _has_route(self, message: Message) -> bool:
         try:
             self._pool.require_route(message)
         except Unavailable:
-            message.refused_by.clear()
-            message.rounds += 1
-            if message.rounds > RETRY_ROUNDS:
-                self._finish(message, State.FAILED, error=cause, detail="every modem refused it")
-                return
-            self._wait_for_sender(message, pause=RETRY_PAUSE * message.rounds)
-        else:
-            self._wait_for_sender(message)
+            return False
+        return True
 
     def _wait_for_sender(self, message: Message, pause: float = 0.0) -> None:
         known = message.state is not State.ACCEPTED
@@ -236,7 +250,7 @@ class Delivery:
 
     def _finish_in_air(self, message: Message, state: State, references: tuple[int, ...]) -> None:
         lost = state is State.UNKNOWN
-        detail = "the agent was stopped while it was in the air: it may have been sent" if lost else ""
+        detail = "the agent was stopped while it was in the air" if lost else ""
         self._finish(message, state, references=references, error="agent-died" if lost else None, detail=detail)
 
     def _encode(self, message: Message, text: str) -> None:
@@ -263,11 +277,14 @@ class Delivery:
         references: tuple[int, ...] = (),
         error: str | None = None,
         detail: str = "",
+        kept: bool = True,
     ) -> Outcome:
+        """The end of a message; `kept`: it is in the journal."""
         self._enter(message, state)
         outcome = replace(message.outcome, references=references, error=error, detail=detail)
         message.result = outcome
-        self._record(message.id, outcome)
+        if kept:
+            self._record(message.id, outcome)
         with _best_effort(f"what depends on the outcome of {message.id} is not in it"):
             self._on_final(message, state)
         if self._config().sms.report:
@@ -279,7 +296,11 @@ class Delivery:
     def _record(self, message_id: str, outcome: Outcome) -> None:
         """Write a final outcome; one that can't be written is told from memory."""
         with _best_effort(f"the outcome of {message_id} is not in it"):
-            self._journal.final(outcome, keeps_id=outcome.state in {State.SENT, State.UNKNOWN})
+            self._journal.final(
+                outcome,
+                keeps_id=outcome.state in {State.SENT, State.UNKNOWN},
+                reported=not self._config().sms.report,
+            )
             self._open.pop(message_id, None)
 
     def _publish(self, outcome: Outcome) -> None:
@@ -297,6 +318,14 @@ class Delivery:
         )
 
 
+def _what_is_known(cause: str, sent: int, parts: int) -> str:
+    if 0 < sent < parts:
+        return f"{sent} of its {parts} parts were sent"
+    if cause.startswith("cms-"):
+        return "the network did not confirm it"
+    return "the modem's answer is missing"
+
+
 def _restored(left: Left) -> Message:
     return Message(
         id=left.id,
@@ -310,7 +339,7 @@ def _restored(left: Left) -> Message:
         deadline=left.deadline,
         modem_id=left.modem_id,
         only_modem=left.only_modem,
-        otp_reference=left.otp_reference,
+        otp_ticket=left.otp_ticket,
         state=left.state,
     )
 

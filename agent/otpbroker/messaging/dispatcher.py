@@ -97,7 +97,8 @@ class Dispatcher:
             case RequestOtp():
                 return await self._request_otp(command, origin, wait)
             case VerifyOtp():
-                return self._otps.verify(command, self._normal(command.receiver))
+                _require_number(command.receiver)
+                return self._otps.verify(command, self._normal(command.receiver), origin.caller)
             case Block(receiver) | Unblock(receiver):
                 number, blocked = self._normal(receiver), isinstance(command, Block)
                 await (self.blocklist.block(number) if blocked else self.blocklist.unblock(number))
@@ -107,9 +108,7 @@ class Dispatcher:
             case Echo(request):
                 return Echoed(request)
             case SendMail():
-                raise Misconfigured(
-                    "mail-not-configured", "this device has no e-mail account", remedy="send by SMS instead"
-                )
+                raise _no_mail()
             case RunUssd():
                 raise Misconfigured("ussd-not-available", "this version does not run USSD codes yet")
 
@@ -135,7 +134,7 @@ class Dispatcher:
         await self._delivery.run()
 
     async def _send_sms(
-        self, command: SendSms, origin: Origin, wait: float | None, otp_reference: str | None = None
+        self, command: SendSms, origin: Origin, wait: float | None, otp_ticket: str | None = None
     ) -> Outcome:
         settings = self._config().sms
         receiver = self._normal(command.receiver)
@@ -157,7 +156,7 @@ class Dispatcher:
             expires_at=expires_at if late and settings.drop_expired else now + life,
             deadline=self._clock.monotonic() + life,
             only_modem=command.modem_id,
-            otp_reference=otp_reference,
+            otp_ticket=otp_ticket,
         )
         identity = self._identity(command, origin, receiver)
         if identity is not None and (earlier := await self._earlier(identity, command, wait)) is not None:
@@ -165,24 +164,25 @@ class Dispatcher:
         if late and settings.drop_expired:
             return self._delivery.refuse(message, State.EXPIRED, "expired", "its time had passed when it came")
         if self.blocklist.blocked(receiver):
-            return self._delivery.refuse(message, State.BLOCKED, "blocked", "the receiver is on the block list")
+            return self._delivery.refuse(message, State.BLOCKED, "blocked", "")
         self._check_limits(receiver, settings)
         self._delivery.admit(message, command.text, identity)
         return await message.settled(wait)
 
     async def _request_otp(self, command: RequestOtp, origin: Origin, wait: float | None) -> OtpRequested:
+        _require_number(command.receiver)
         now = self._clock.now()
         expires_at = self._expiry(command.expires_at, None, now)
         if expires_at <= now:
             raise Rejected("expired", "its time had passed when it came", field="expiration")
         receiver = self._normal(command.receiver)
-        code = self._otps.create(command, receiver, expires_at)
+        code, ticket = self._otps.create(command, receiver, expires_at, origin.caller)
         text = command.template.replace("%s", code)
         try:
             sms = SendSms(receiver, text, expires_at=expires_at)
-            outcome = await self._send_sms(sms, origin, wait, otp_reference=command.reference)
+            outcome = await self._send_sms(sms, origin, wait, otp_ticket=ticket)
         except OtpBrokerError:
-            self._otps.settle(command.reference, State.FAILED)
+            self._otps.settle(ticket, State.FAILED)
             raise
         return OtpRequested(command.reference, command.receiver, expires_at, outcome)
 
@@ -241,8 +241,18 @@ class Dispatcher:
             )
 
     def _settle_otp(self, message: Message, state: State) -> None:
-        if message.otp_reference is not None:
-            self._otps.settle(message.otp_reference, state)
+        if message.otp_ticket is not None:
+            self._otps.settle(message.otp_ticket, state)
+
+
+def _no_mail() -> Misconfigured:
+    return Misconfigured("mail-not-configured", "this device has no e-mail account", remedy="send by SMS instead")
+
+
+def _require_number(receiver: str) -> None:
+    """Raises `Misconfigured` for an e-mail address: the older products sent one-time passwords there too."""
+    if "@" in receiver:
+        raise _no_mail()
 
 
 def _measured(text: str, max_parts: int) -> Measure:

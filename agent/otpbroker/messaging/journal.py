@@ -6,19 +6,25 @@ microseconds of memory traffic and are made on the loop's thread: what a method 
 """
 
 import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from otpbroker.errors import Misconfigured, Unavailable
+from otpbroker.messaging.journal_file import JournalFile
 from otpbroker.messaging.message import Message
 from otpbroker.messaging.outcome import Outcome, State
-from otpbroker.sealing import Sealer, key_file
+from otpbroker.sealing import Sealer
 
-_RAM_FILE_SYSTEMS = ("tmpfs", "ramfs")
-_VERSION = 1  # of the schema; a journal never outlives a boot, so there is nothing to migrate
+# Rows of final outcomes, of about 400 octets each. Beyond it the oldest go, and their ids may be used again: a
+# device that sends all day long at full speed then knows ids again for hours instead of the configured window.
+MOST_OUTCOMES = 50_000
+MOST_OTPS = 20_000
+_BATCH = 200  # rows that go at once; what changes must fit into the reserve
+
+_OPEN_STATES = (State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value)
+_VERSION = 2  # of the schema; a journal never outlives a boot, so there is nothing to migrate
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
     id TEXT PRIMARY KEY,
@@ -39,9 +45,11 @@ CREATE TABLE IF NOT EXISTS message (
     refs TEXT NOT NULL DEFAULT '',
     error TEXT,
     detail TEXT NOT NULL DEFAULT '',
+    reported INTEGER NOT NULL DEFAULT 0,
     sealed BLOB
 );
 CREATE INDEX IF NOT EXISTS message_changed ON message (changed_at);
+CREATE INDEX IF NOT EXISTS message_unreported ON message (reported) WHERE reported = 0;
 CREATE TABLE IF NOT EXISTS otp (
     reference BLOB PRIMARY KEY,
     code BLOB NOT NULL,
@@ -63,7 +71,7 @@ class Left:
     receiver: str
     text: str | None = field(repr=False)
     only_modem: str | None
-    otp_reference: str | None
+    otp_ticket: str | None
     modem_id: str | None
     parts: int
     length: int
@@ -99,43 +107,16 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         """Raises `Misconfigured` when the folder is not in RAM or another agent runs on it."""
-        _require_ram(folder)
-        self.key = key_file(folder / "journal.key")
+        self._file = JournalFile(folder, _SCHEMA, _VERSION)
+        self.key = self._file.key
         self._sealer = Sealer(self.key)
-        self._database = sqlite3.connect(folder / "journal.db", isolation_level=None, timeout=0)
-        (folder / "journal.db").chmod(0o600)
-        try:
-            # TRUNCATE with secure_delete leaves no copy of an erased row; losing power loses the RAM anyway.
-            for pragma in (
-                "locking_mode=EXCLUSIVE",
-                "journal_mode=TRUNCATE",
-                "synchronous=OFF",
-                "secure_delete=ON",
-            ):
-                self._database.execute(f"PRAGMA {pragma}")
-            # The first write takes the lock, which is then kept; an existing schema alone would write nothing.
-            self._require_version()
-            self._database.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        except sqlite3.OperationalError as error:
-            self._database.close()
-            raise Misconfigured(
-                "already-running",
-                f"another agent uses {folder}",
-                remedy="stop it, or choose another --runtime folder",
-            ) from error
-
-    def _require_version(self) -> None:
-        (found,) = self._database.execute("PRAGMA user_version").fetchone()
-        if found not in {0, _VERSION}:
-            self._database.close()
-            raise Misconfigured(
-                "journal-version",
-                f"the journal was written by another release (version {found})",
-                remedy="restart the device; what waited is lost then",
-            )
+        (self._finals,) = self._file.execute(
+            "SELECT count(*) FROM message WHERE state NOT IN (?, ?, ?)", _OPEN_STATES
+        ).fetchone()
+        (self._otps,) = self._file.execute("SELECT count(*) FROM otp").fetchone()
 
     def close(self) -> None:
-        self._database.close()
+        self._file.close()
 
     def accept(self, message: Message, text: str, identity: Identity | None = None) -> None:
         """Write a new message; an older one with the same key lets go of it.
@@ -146,16 +127,18 @@ class Journal:
             "receiver": message.receiver,
             "text": text,
             "only_modem": message.only_modem,
-            "otp_reference": message.otp_reference,
+            "otp_ticket": message.otp_ticket,
         }
         sealed = self._sealer.seal(json.dumps(secret).encode(), message.id)
         outcome = message.outcome
-        with self._write():
+        if not self._file.has_reserve():
+            raise Unavailable("journal-full", "the journal takes nothing now", remedy="try again later")
+        with self._file.write():
             if identity is not None:
-                self._database.execute(
+                self._file.execute(
                     "UPDATE message SET idempotency_key = NULL WHERE idempotency_key = ?", (identity.key,)
                 )
-            self._database.execute(
+            self._file.execute(
                 "INSERT INTO message (id, caller, idempotency_key, fingerprint, state, source, receiver,"
                 " accepted_at, expires_at, deadline, changed_at, parts, length, encoding, modem_id, sealed)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -181,33 +164,37 @@ class Journal:
 
     def holder(self, key: bytes, since: float) -> tuple[str, bytes] | None:
         """The message accepted after a Unix time that holds an idempotency key: its id and fingerprint."""
-        row = self._database.execute(
+        row = self._file.execute(
             "SELECT id, fingerprint FROM message WHERE idempotency_key = ? AND accepted_at > ?", (key, since)
         ).fetchone()
         return None if row is None else (row[0], row[1])
 
     def sending(self, message: Message) -> None:
         """From now on a crash makes this message `unknown`; if this can't be written, it must not be sent."""
-        with self._write():
-            self._database.execute(
+        with self._file.write():
+            self._file.execute(
                 "UPDATE message SET state = ?, modem_id = ?, changed_at = ? WHERE id = ?",
                 (State.SENDING.value, message.modem_id, message.changed_at, message.id),
             )
 
     def waiting(self, message: Message) -> None:
         """A modem refused it for certain: after a crash it may be sent."""
-        with self._write():
-            self._database.execute(
+        with self._file.write():
+            self._file.execute(
                 "UPDATE message SET state = ?, changed_at = ? WHERE id = ?",
                 (State.QUEUED.value, message.changed_at, message.id),
             )
 
-    def final(self, outcome: Outcome, *, keeps_id: bool) -> None:
-        """Write the final outcome and erase the text. Without `keeps_id` the caller may use its id again."""
-        with self._write():
-            self._database.execute(
+    def final(self, outcome: Outcome, *, keeps_id: bool, reported: bool = True) -> None:
+        """Write the final outcome and erase the text. Without `keeps_id` the caller may use its id again; without
+        `reported` the report owes a line for it.
+        """
+
+        def write() -> int:
+            rows = self._file.execute(
                 "UPDATE message SET state = ?, modem_id = ?, refs = ?, error = ?, detail = ?, changed_at = ?,"
-                " sealed = NULL, idempotency_key = CASE ? WHEN 1 THEN idempotency_key END WHERE id = ?",
+                " reported = ?, sealed = NULL, idempotency_key = CASE ? WHEN 1 THEN idempotency_key END"
+                " WHERE id = ?",
                 (
                     outcome.state.value,
                     outcome.modem_id,
@@ -215,43 +202,52 @@ class Journal:
                     outcome.error,
                     outcome.detail,
                     outcome.changed_at,
+                    int(reported),
                     int(keeps_id),
                     outcome.id,
                 ),
+            ).rowcount
+            if self._finals < MOST_OUTCOMES:
+                return rows
+            return (
+                rows
+                - self._file.execute(
+                    "DELETE FROM message WHERE rowid IN (SELECT rowid FROM message WHERE state NOT IN (?, ?, ?)"
+                    " ORDER BY rowid LIMIT ?)",
+                    (*_OPEN_STATES, _BATCH),
+                ).rowcount
             )
+
+        self._finals += self._write_at_last(write)
+
+    def unreported(self) -> list[Outcome]:
+        """The final outcomes that the report owes a line, oldest first."""
+        rows = self._file.execute(
+            "SELECT id FROM message WHERE reported = 0 AND state NOT IN (?, ?, ?) ORDER BY rowid", _OPEN_STATES
+        ).fetchall()
+        return [known[0] for (message_id,) in rows if (known := self.outcome(message_id)) is not None]
+
+    def reported(self, ids: Iterable[str]) -> None:
+        """The report has its lines for these messages. Raises `Unavailable`."""
+        with self._file.write():
+            for message_id in ids:
+                self._file.execute("UPDATE message SET reported = 1 WHERE id = ?", (message_id,))
 
     def outcome(self, message_id: str) -> tuple[Outcome, str] | None:
         """What is known of a message, and its caller."""
-        row = self._database.execute(
+        row = self._file.execute(
             "SELECT id, state, receiver, source, accepted_at, expires_at, changed_at, parts, length, encoding,"
             " modem_id, refs, error, detail, caller FROM message WHERE id = ?",
             (message_id,),
         ).fetchone()
-        if row is None:
-            return None
-        return Outcome(
-            id=row[0],
-            state=State(row[1]),
-            receiver=row[2],
-            source=row[3],
-            accepted_at=row[4],
-            expires_at=row[5],
-            changed_at=row[6],
-            parts=row[7],
-            length=row[8],
-            encoding=row[9],
-            modem_id=row[10],
-            references=tuple(map(int, row[11].split())),
-            error=row[12],
-            detail=row[13],
-        ), row[14]
+        return None if row is None else (_outcome(row), row[-1])
 
     def left(self) -> Iterator[Left]:
         """The messages that are not final, in the order of acceptance, whatever the clock did meanwhile."""
-        rows = self._database.execute(
+        rows = self._file.execute(
             "SELECT id, caller, source, state, modem_id, parts, length, encoding, accepted_at, expires_at,"
             " deadline, receiver, sealed FROM message WHERE state IN (?, ?, ?) ORDER BY rowid",
-            (State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value),
+            _OPEN_STATES,
         ).fetchall()
         for row in rows:
             *start, masked, sealed = row
@@ -271,7 +267,7 @@ class Journal:
             try:
                 secret = json.loads(self._sealer.open(sealed, message_id))
             except Misconfigured:
-                secret = {"receiver": masked, "text": None, "only_modem": None, "otp_reference": None}
+                secret = {"receiver": masked, "text": None, "only_modem": None, "otp_ticket": None}
             yield Left(
                 id=message_id,
                 caller=caller,
@@ -280,7 +276,7 @@ class Journal:
                 receiver=secret["receiver"],
                 text=secret["text"],
                 only_modem=secret["only_modem"],
-                otp_reference=secret["otp_reference"],
+                otp_ticket=secret["otp_ticket"],
                 modem_id=modem_id,
                 parts=parts,
                 length=length,
@@ -292,55 +288,72 @@ class Journal:
 
     def forget(self, before: float) -> None:
         """Delete final outcomes that changed before a Unix time: their ids may be used again."""
-        with self._write():
-            self._database.execute(
-                "DELETE FROM message WHERE changed_at < ? AND state NOT IN (?, ?, ?)",
-                (before, State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value),
-            )
-            self._database.execute("DELETE FROM otp WHERE expires_at < ?", (before,))
+
+        def write() -> int:
+            self._otps -= self._file.execute("DELETE FROM otp WHERE expires_at < ?", (before,)).rowcount
+            return self._file.execute(
+                "DELETE FROM message WHERE rowid IN (SELECT rowid FROM message WHERE changed_at < ?"
+                " AND state NOT IN (?, ?, ?) LIMIT ?)",
+                (before, *_OPEN_STATES, _BATCH),
+            ).rowcount
+
+        while deleted := self._write_at_last(write):
+            self._finals -= deleted
 
     def put_otp(self, reference: bytes, row: OtpRow) -> None:
-        with self._write():
-            self._database.execute(
+        """Keep a one-time password; when there are too many, those go that expire first."""
+        with self._file.write():
+            self._file.execute(
                 "INSERT OR REPLACE INTO otp VALUES (?, ?, ?, ?, ?)",
                 (reference, row.code, row.expires_at, row.tries_left, int(row.replaceable)),
             )
+            self._otps += 1  # at most: a row that took another's place counts until the next count
+            if self._otps > MOST_OTPS:
+                self._file.execute(
+                    "DELETE FROM otp WHERE reference IN (SELECT reference FROM otp ORDER BY expires_at"
+                    " LIMIT max(0, (SELECT count(*) FROM otp) - ?))",
+                    (MOST_OTPS - _BATCH,),
+                )
+                (self._otps,) = self._file.execute("SELECT count(*) FROM otp").fetchone()
 
     def otp(self, reference: bytes) -> OtpRow | None:
-        row = self._database.execute(
+        row = self._file.execute(
             "SELECT code, expires_at, tries_left, replaceable FROM otp WHERE reference = ?", (reference,)
         ).fetchone()
         return None if row is None else OtpRow(row[0], row[1], row[2], bool(row[3]))
 
     def drop_otp(self, reference: bytes) -> None:
-        with self._write():
-            self._database.execute("DELETE FROM otp WHERE reference = ?", (reference,))
+        with self._file.write():
+            self._file.execute("DELETE FROM otp WHERE reference = ?", (reference,))
 
-    @contextmanager
-    def _write(self) -> Iterator[None]:
-        """All of it or nothing. Raises `Unavailable` when the RAM file system takes no more."""
+    def _write_at_last(self, change: Callable[[], int]) -> int:
+        """Write what has happened already: on a full file system the reserve is given up for it."""
         try:
-            self._database.execute("BEGIN")
-            yield
-            self._database.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if self._database.in_transaction:
-                self._database.rollback()
-            raise Unavailable("journal-full", "the journal takes nothing now", remedy="try again later") from error
+            with self._file.write():
+                return change()
+        except Unavailable:
+            if not self._file.give_reserve_up():
+                raise
+            with self._file.write():
+                done = change()
+            self._file.has_reserve()
+            return done
 
 
-def _require_ram(folder: Path) -> None:
-    """The journal must never be on a disk, not even sealed."""
-    place = folder.resolve()
-    mounts = {}
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, tail = line.partition(" - ")
-        mounts[Path(fields.split()[4])] = tail.split()[0]
-    kind = next((mounts[parent] for parent in (place, *place.parents) if parent in mounts), "")
-    if kind not in _RAM_FILE_SYSTEMS:
-        raise Misconfigured(
-            "runtime-on-disk",
-            f"the runtime folder {folder} is on {kind or 'an unknown file system'}, not in RAM",
-            field="--runtime",
-            remedy="choose a folder on a tmpfs, such as one below /run or /dev/shm",
-        )
+def _outcome(row: tuple[Any, ...]) -> Outcome:
+    return Outcome(
+        id=row[0],
+        state=State(row[1]),
+        receiver=row[2],
+        source=row[3],
+        accepted_at=row[4],
+        expires_at=row[5],
+        changed_at=row[6],
+        parts=row[7],
+        length=row[8],
+        encoding=row[9],
+        modem_id=row[10],
+        references=tuple(map(int, row[11].split())),
+        error=row[12],
+        detail=row[13],
+    )

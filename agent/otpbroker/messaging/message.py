@@ -24,10 +24,12 @@ class Message:
     deadline: float
     modem_id: str | None = None  # the one that has it, or had it last
     only_modem: str | None = None  # a manual message names its modem
-    otp_reference: str | None = None  # it carries a one-time password of ours
+    otp_ticket: str | None = None  # of the one-time password of ours that it carries
     state: State = State.ACCEPTED
     changed_at: float = 0.0
     refused_by: set[str] = field(default_factory=set)  # modems that refused it in this round
+    barred_by: set[str] = field(default_factory=set)  # modems whose SIM will not carry it
+    last_try: bool = False  # a further refusal is the end
     rounds: int = 0  # how often every modem of its route was tried
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     result: Outcome | None = None

@@ -36,6 +36,8 @@ def normalise(number: str, country_code: str) -> str:
         if international:
             raise Rejected("receiver-invalid", "no country code begins with a zero", field="receiver")
         digits = _national(digits, country_code)
+    elif digits.startswith(f"{country_code}0"):  # 62 0812..: the national form after the country code
+        digits = _national(digits.removeprefix(country_code), country_code)
     if not _SHORTEST <= len(digits) <= _LONGEST:
         raise Rejected(
             "receiver-invalid",
@@ -49,7 +51,11 @@ def prefix(digits: str, country_code: str) -> str:
     """A routing prefix in normal form: `0871` -> `62871` for country code 62."""
     if digits.startswith("00"):
         return digits[2:]
-    return country_code + digits[1:] if digits.startswith("0") else digits
+    if digits.startswith(f"{country_code}0"):
+        digits = digits.removeprefix(country_code)
+    if not digits.startswith("0"):
+        return digits
+    return country_code + _without_trunk_prefix(digits, country_code)
 
 
 def _national(digits: str, country_code: str) -> str:
@@ -68,7 +74,18 @@ def _national(digits: str, country_code: str) -> str:
         else:
             if parsed.country_code == int(country_code) and phonenumbers.is_valid_number(parsed):
                 return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
-    return country_code + digits[1:]
+    return country_code + _without_trunk_prefix(digits, country_code)
+
+
+def _without_trunk_prefix(digits: str, country_code: str) -> str:
+    """What is left of a national number (or its beginning) abroad: 0812 -> 812; Italy's 06 stays; Hungary's 0620 -> 20."""
+    import phonenumbers  # noqa: PLC0415 # see above
+
+    region = _region(country_code)
+    rules = phonenumbers.PhoneMetadata.metadata_for_region(region) if region is not None else None
+    if rules is None:
+        return digits[1:]
+    return digits.removeprefix(rules.national_prefix or "")
 
 
 @cache

@@ -25,12 +25,13 @@ class Otps:
         self._clock = clock
         self._key = hmac.digest(journal.key, b"otp", "sha256")
 
-    def create(self, request: RequestOtp, receiver: str, expires_at: float) -> str:
-        """Make and remember a code for `receiver` (normal form); the caller sends it and forgets it.
+    def create(self, request: RequestOtp, receiver: str, expires_at: float, caller: str) -> tuple[str, str]:
+        """Make and remember a code for `receiver` (normal form): the code, to be sent and forgotten; its ticket.
 
+        A reference is its caller's own: others neither verify it nor cost it a try.
         Raises `Rejected` (`otp-duplicate`) while the reference is live and its code may have arrived.
         """
-        reference = self._hash("reference", request.reference)
+        reference = self._hash("reference", caller, request.reference)
         row = self._journal.otp(reference)
         if row is not None and not row.replaceable and row.expires_at > self._clock.now():
             raise Rejected(
@@ -42,22 +43,22 @@ class Otps:
         code = "".join(secrets.choice("0123456789") for _ in range(DIGITS))
         proof = self._proof(request.reference, receiver, code, request.params)
         self._journal.put_otp(reference, OtpRow(proof, expires_at, TRIES, replaceable=False))
-        return code
+        return code, f"{reference.hex()}:{proof.hex()}"
 
-    def settle(self, reference: str, state: State) -> None:
-        """Its message reached a final state: a reference whose message was not sent is free again."""
-        key = self._hash("reference", reference)
+    def settle(self, ticket: str, state: State) -> None:
+        """The message with this code is final: a reference whose message was not sent is free again."""
+        key, proof = map(bytes.fromhex, ticket.split(":"))
         row = self._journal.otp(key)
-        if row is None:
+        if row is None or row.code != proof:  # a newer code has its place
             return
         if state in {State.FAILED, State.EXPIRED, State.BLOCKED}:
             self._journal.drop_otp(key)
         elif state is State.UNKNOWN:
             self._journal.put_otp(key, OtpRow(row.code, row.expires_at, row.tries_left, replaceable=True))
 
-    def verify(self, request: VerifyOtp, receiver: str) -> OtpVerified:
+    def verify(self, request: VerifyOtp, receiver: str, caller: str) -> OtpVerified:
         """Check a code; a right one is spent, a wrong one costs a try."""
-        key = self._hash("reference", request.reference)
+        key = self._hash("reference", caller, request.reference)
         row = self._journal.otp(key)
         verdict, tries_left = Verdict.INVALID, 0
         if row is not None and row.expires_at <= self._clock.now():

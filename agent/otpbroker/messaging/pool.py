@@ -156,9 +156,13 @@ class Pool:
         else:
             tiers = self._table.tiers(message.receiver) or self._last_resort.tiers(message.receiver)
         for tier in tiers:
-            if not message.refused_by:
+            if not message.refused_by and not message.barred_by:
                 yield tier
-            elif left := tuple(sender_id for sender_id in tier if sender_id not in message.refused_by):
+            elif left := tuple(
+                sender_id
+                for sender_id in tier
+                if sender_id not in message.refused_by and sender_id not in message.barred_by
+            ):
                 yield left
 
     def _place(self, message: Message) -> None:

@@ -4,6 +4,7 @@ No I/O of its own: it writes to whatever takes octets and is fed what comes back
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +13,16 @@ from typing import Protocol
 
 from otpbroker.errors import Rejected
 from otpbroker.modem.framing import Framer
-from otpbroker.modem.results import AtError, AtFailure, AtTimeout, LinkLost, NotSubmitted, OutOfStep, final_result
+from otpbroker.modem.results import (
+    AtError,
+    AtFailure,
+    AtTimeout,
+    LinkLost,
+    NotSubmitted,
+    OutOfStep,
+    TooLate,
+    final_result,
+)
 from otpbroker.modem.timeouts import QUIET, RESYNC_LIMIT, RESYNC_TRIES, patience
 
 _ESCAPE = b"\x1b"
@@ -109,9 +119,12 @@ class AtConversation:
             await self._outcome(exchange)
             return tuple(exchange.lines)
 
-    async def submit(self, text: str, pdu: str, *, limit: float, cancellable: bool = True) -> tuple[str, ...]:
+    async def submit(
+        self, text: str, pdu: str, *, limit: float, deadline: float = math.inf, cancellable: bool = True
+    ) -> tuple[str, ...]:
         """A command that prompts for a PDU; the lines of its answer, which may take `limit` seconds after the PDU.
 
+        A prompt that comes at `deadline` (on the loop's clock) or later is given up.
         Raises `NotSubmitted` if it failed before the first octet of the PDU, else like `command`. From that octet
         on (with `cancellable=False`: at all) cancellation does not end it; `Task.cancelling` still tells of it.
         """
@@ -127,6 +140,9 @@ class AtConversation:
                 await self._outcome(prompt, cancellable=cancellable)
                 if not prompt.prompted:
                     raise AtError("no-prompt")
+                if asyncio.get_running_loop().time() >= deadline:
+                    self._abandon(prompt)
+                    raise TooLate("the prompt came too late")
                 answer = self._start(stem, limit)
             except AtFailure as reason:
                 raise NotSubmitted(reason) from reason

@@ -15,7 +15,7 @@ from otpbroker.modem.session import LateAnswers, Session
 from otpbroker.modem.sim import PinMemory
 from otpbroker.modem.status import StatusBoard
 from otpbroker.modem.transmit import AirTimes, prepare
-from otpbroker.sms.submission import Refused, SendResult, Sms
+from otpbroker.sms.submission import Refused, Retry, SendResult, Sms
 
 log = logging.getLogger(__name__)
 
@@ -105,9 +105,9 @@ class Modem:
         """See `messaging.sender.Sender.send`. A cancellation that came too late is left to `Task.cancelling`."""
         session = self._session
         if session is None or not self.ready:
-            return Refused("not-ready", retryable=True)
+            return Refused("not-ready", Retry.LATER)
         if self._sends > WAITING_LIMIT:
-            return Refused("busy", retryable=True)
+            return Refused("busy", Retry.LATER)
         self._sends += 1
         try:
             return await session.send(prepare(sms), sms.deadline, more=more)

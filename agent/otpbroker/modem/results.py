@@ -84,6 +84,10 @@ class OutOfStep(AtFailure):
     """An earlier command never ended: its late answer would pass for this command's."""
 
 
+class TooLate(AtFailure):
+    """The prompt came after the message's time."""
+
+
 class NotSubmitted(AtFailure):
     """Certain: the modem got no octet of the PDU. `reason` says why."""
 

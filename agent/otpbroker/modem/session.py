@@ -19,7 +19,7 @@ from otpbroker.modem.startup import Startup
 from otpbroker.modem.status import StatusBoard
 from otpbroker.modem.timeouts import QUIET
 from otpbroker.modem.transmit import AirTimes, Part, Transmitter
-from otpbroker.sms.submission import Refused, SendResult, Sent, Unknown
+from otpbroker.sms.submission import Refused, Retry, SendResult, Sent, Unknown
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Session:
         async with self._turn:
             transmitter = self._transmitter
             if transmitter is None or not self._board.ready:
-                return Refused("not-ready", retryable=True)
+                return Refused("not-ready", Retry.LATER)
             self._board.update(state=ModemState.SENDING)
             try:
                 result = await transmitter.send(parts, deadline, more=more)

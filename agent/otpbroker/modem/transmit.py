@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from otpbroker.errors import Rejected
 from otpbroker.modem.answers import number
 from otpbroker.modem.at import AtConversation
-from otpbroker.modem.causes import retryable, unclear
-from otpbroker.modem.results import AtError, AtFailure, AtTimeout, LinkLost, NotSubmitted
-from otpbroker.sms.submission import Refused, SendResult, Sent, Sms, Unknown
+from otpbroker.modem.causes import retry, unclear
+from otpbroker.modem.results import AtError, AtFailure, AtTimeout, LinkLost, NotSubmitted, TooLate
+from otpbroker.sms.submission import Refused, Retry, SendResult, Sent, Sms, Unknown
 
 log = logging.getLogger(__name__)
 
@@ -74,17 +74,18 @@ class Transmitter:
         loop = asyncio.get_running_loop()
         for part in parts:
             if loop.time() >= deadline:
-                return self._unsent("expired", references, again=False)
+                return self._unsent("expired", references, Retry.NEVER)
             begun = loop.time()
             try:
                 lines = await self._at.submit(
                     part.command,
                     part.pdu,
                     limit=self._air.limit(self._first_limit),
+                    deadline=deadline,
                     cancellable=not references,
                 )
             except Rejected:
-                return self._unsent("invalid-pdu", references, again=False)
+                return self._unsent("invalid-pdu", references, Retry.NEVER)
             except NotSubmitted as failure:
                 return self._not_submitted(failure.reason, references)
             except AtError as error:
@@ -113,6 +114,8 @@ class Transmitter:
         match reason:
             case AtError():
                 return self._refused(reason, references)
+            case TooLate():
+                return self._unsent("expired", references, Retry.NEVER)
             case AtTimeout():
                 return self._unsent("no-prompt", references)
             case LinkLost():
@@ -126,9 +129,9 @@ class Transmitter:
     def _refused(self, error: AtError, references: tuple[int, ...]) -> SendResult:
         self.refusal = error
         log.warning("modem %s refused part %d: %s", self._modem_id, len(references) + 1, error.code)
-        return self._unsent(error.code, references, again=retryable(error))
+        return self._unsent(error.code, references, retry(error))
 
-    def _unsent(self, cause: str, references: tuple[int, ...], *, again: bool = True) -> SendResult:
+    def _unsent(self, cause: str, references: tuple[int, ...], again: Retry = Retry.LATER) -> SendResult:
         """This part certainly did not leave; whether the message did in part depends on the parts before."""
         if references:
             return Unknown(cause if cause == "expired" else "part-lost", references)

@@ -1,6 +1,7 @@
 """A short message on its way to whatever transmits it, and the three honest answers that can come back."""
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,21 @@ class Sent:
     references: tuple[int, ...]
 
 
+class Retry(Enum):
+    """What may be done with a message that was refused."""
+
+    NEVER = auto()  # its own fault: it would be refused everywhere
+    ELSEWHERE = auto()  # never again by this SIM
+    ONCE = auto()  # one more try in all, by whichever SIM
+    LATER = auto()  # by another SIM at once, by this one after a pause
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Certain: no part was sent. `cause` is a stable code (`cms-38`); `retryable`: elsewhere or later."""
+    """Certain: no part was sent. `cause` is a stable code (`cms-38`)."""
 
     cause: str
-    retryable: bool
+    retry: Retry
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from fakes import FakeSender, modem, senders, texts
 from otpbroker.errors import Unavailable
 from otpbroker.messaging.delivery import RETRY_PAUSE
 from otpbroker.messaging.outcome import State
-from otpbroker.sms.submission import Refused, Sent, Unknown
+from otpbroker.sms.submission import Refused, Retry, Sent, Unknown
 from otpbroker.sms.submit import decode_submit
 from virtual_time import NOON
 
-BUSY = Refused("cms-512", retryable=True)
-BARRED = Refused("cms-8", retryable=False)
+BUSY = Refused("cms-512", Retry.LATER)
+BARRED = Refused("cms-8", Retry.NEVER)
 
 
 # failover only when it is certain that nothing was sent
@@ -45,6 +45,66 @@ async def test_a_final_refusal_is_not_tried_elsewhere(start_core: StartCore) -> 
     outcome = await core.send()
     assert (outcome.state, outcome.error, outcome.modem_id) == (State.FAILED, "cms-8", "m1")
     assert not second.given
+
+
+@pytest.mark.parametrize(
+    ("retry", "submissions"),
+    [
+        (Retry.NEVER, (1, 0)),
+        (Retry.ELSEWHERE, (1, 1)),
+        (Retry.ONCE, (1, 1)),
+        (Retry.LATER, (3, 3)),
+    ],
+)
+async def test_a_refusal_says_how_often_each_modem_is_asked(
+    start_core: StartCore, retry: Retry, submissions: tuple[int, int]
+) -> None:
+    first, second = senders(modem("m1", "62812"), modem("m2", default=True))
+    for sender in (first, second):
+        sender.answer(*[Refused("cms-1", retry)] * 9)
+    core = await start_core(first, second)
+    assert (await core.send("a")).state is State.FAILED
+    assert (len(first.given), len(second.given)) == submissions
+
+
+async def test_what_was_rejected_once_is_tried_once_more_by_the_only_modem(start_core: StartCore) -> None:
+    sender = FakeSender(modem("m1"))
+    sender.answer(*[Refused("cms-21", Retry.ONCE)] * 9)
+    core = await start_core(sender)
+    outcome = await core.send("a")
+    assert (outcome.state, outcome.error, len(sender.given)) == (State.FAILED, "cms-21", 2)
+
+
+async def test_a_sim_that_will_not_carry_a_message_is_not_asked_again_when_routes_change(
+    start_core: StartCore,
+) -> None:
+    barred, busy = senders(modem("m1", "62812"), modem("m2", default=True))
+    barred.answer(Refused("cms-8", Retry.ELSEWHERE))
+    busy.answer(BUSY)
+    core = await start_core(barred, busy)
+    waiting = await core.send("a", wait=2.5)
+    assert waiting.state is State.QUEUED
+    core.dispatcher.senders_changed()
+    outcome = await core.outcome(waiting.id)
+    assert (outcome.state, outcome.modem_id) == (State.SENT, "m2")
+    assert (len(barred.given), len(busy.given)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("result", "detail"),
+    [
+        (Unknown("part-lost", (1,)), "1 of its 2 parts were sent"),
+        (Unknown("expired", (1,)), "1 of its 2 parts were sent"),
+        (Unknown("no-answer"), "the modem's answer is missing"),
+        (Unknown("cms-332"), "the network did not confirm it"),
+    ],
+)
+async def test_an_unclear_end_says_what_is_known(start_core: StartCore, result: Unknown, detail: str) -> None:
+    sender = FakeSender(modem("m1"))
+    sender.answer(result)
+    core = await start_core(sender)
+    outcome = await core.send("a" * 200)
+    assert (outcome.state, outcome.detail) == (State.UNKNOWN, detail)
 
 
 async def test_unknown_is_never_sent_again(start_core: StartCore) -> None:
@@ -235,7 +295,7 @@ async def test_what_no_modem_took_in_time_expires_at_its_time_and_is_never_given
 
 async def test_a_modem_that_saw_the_deadline_pass_says_expired(start_core: StartCore) -> None:
     sender = FakeSender(modem("m1"))
-    sender.answer(Refused("expired", retryable=False))
+    sender.answer(Refused("expired", Retry.NEVER))
     core = await start_core(sender)
     assert (await core.send()).state is State.EXPIRED
 

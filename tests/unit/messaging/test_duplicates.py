@@ -9,10 +9,10 @@ from fakes import FakeSender, modem
 from otpbroker.errors import Rejected, Unavailable
 from otpbroker.messaging.command import Origin
 from otpbroker.messaging.outcome import State
-from otpbroker.sms.submission import Refused, Unknown
+from otpbroker.sms.submission import Refused, Retry, Unknown
 from virtual_time import NOON
 
-REFUSED = Refused("cms-28", retryable=False)
+REFUSED = Refused("cms-28", Retry.NEVER)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from core import StartCore
 from fakes import FakeSender, modem
 from otpbroker.messaging.delivery import DOUBT_AFTER
 from otpbroker.messaging.outcome import State
-from otpbroker.sms.submission import Refused, Sent
+from otpbroker.sms.submission import Refused, Retry, Sent
 
 
 @contextmanager
@@ -68,7 +68,7 @@ async def test_messages_wait_for_an_only_modem_that_comes_back_in_moments(start_
 async def test_who_waits_for_a_modem_that_goes_is_given_to_one_that_refused(start_core: StartCore) -> None:
     first, second = FakeSender(modem("first", "62812")), FakeSender(modem("second", default=True))
     core = await start_core(first, second)
-    first.answer(Refused("cms-512", retryable=True), Sent((1,)))
+    first.answer(Refused("cms-512", Retry.LATER), Sent((1,)))
     with hanging(second):
         busy = asyncio.create_task(core.send("busy", "0899999999"))
         await asyncio.sleep(0)

@@ -1,6 +1,7 @@
 """The journal: in RAM only, for one process, sealed, and empty of text at the final state."""
 
 import base64
+import os
 import sqlite3
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from otpbroker.errors import Misconfigured
+from otpbroker.messaging import journal as journal_module
 from otpbroker.messaging.command import Origin
 from otpbroker.messaging.journal import Identity, Journal, OtpRow
 from otpbroker.messaging.message import Message
@@ -33,7 +35,7 @@ def message(message_id: str = "a", accepted_at: float = 1000.0) -> Message:
         expires_at=accepted_at + 300,
         deadline=1300.0,
         only_modem="m2",
-        otp_reference="login-1",
+        otp_ticket="login-1",
     )
 
 
@@ -66,7 +68,7 @@ def test_what_was_accepted_is_left_for_the_next_process(ram_folder: Path) -> Non
     second = Journal(ram_folder)
     (left,) = second.left()
     assert (left.id, left.caller, left.source, left.state) == ("a", "shop", "rest", State.ACCEPTED)
-    assert (left.receiver, left.text, left.only_modem, left.otp_reference) == (RECEIVER, TEXT, "m2", "login-1")
+    assert (left.receiver, left.text, left.only_modem, left.otp_ticket) == (RECEIVER, TEXT, "m2", "login-1")
     assert (left.parts, left.length, left.encoding) == (1, len(TEXT), "gsm7")
     assert (left.accepted_at, left.expires_at, left.deadline) == (1000.0, 1300.0, 1300.0)
     second.close()
@@ -120,7 +122,7 @@ def test_even_who_has_the_key_finds_no_text_after_the_final_state(ram_folder: Pa
     for number in range(50):
         journal.accept(message(f"other-{number}"), TEXT)
     journal.accept(accepted, TEXT)
-    sealed = [row[0] for row in journal._database.execute("SELECT sealed FROM message")]
+    sealed = [row[0] for row in journal._file.execute("SELECT sealed FROM message")]
     for left in list(journal.left()):
         journal.final(replace(ended(accepted, state), id=left.id), keeps_id=True)
     journal.close()
@@ -136,6 +138,7 @@ def test_the_files_are_the_owners_alone(ram_folder: Path) -> None:
     assert {file.name: stat.S_IMODE(file.stat().st_mode) & 0o077 for file in ram_folder.iterdir()} == {
         "journal.db": 0,
         "journal.key": 0,
+        "journal.reserve": 0,
         **({"journal.db-journal": 0} if (ram_folder / "journal.db-journal").exists() else {}),
     }
     journal.close()
@@ -145,7 +148,7 @@ def test_a_sealed_text_cannot_be_moved_to_another_message(ram_folder: Path) -> N
     journal = Journal(ram_folder)
     for message_id in ("a", "b"):
         journal.accept(message(message_id), TEXT)
-    journal._database.execute("UPDATE message SET sealed = (SELECT sealed FROM message WHERE id = 'a')")
+    journal._file.execute("UPDATE message SET sealed = (SELECT sealed FROM message WHERE id = 'a')")
     assert {left.id: left.text for left in journal.left()} == {"a": TEXT, "b": None}
     journal.close()
 
@@ -214,12 +217,93 @@ def test_a_killed_process_leaves_what_it_wrote(ram_folder: Path) -> None:
     journal.close()
 
 
-def test_a_damaged_key_is_told_without_showing_it(ram_folder: Path) -> None:
+def test_a_damaged_key_loses_the_texts_and_nothing_else(ram_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    journal = Journal(ram_folder)
+    journal.accept(message(), TEXT)
+    journal.close()
     (ram_folder / "journal.key").write_bytes(b"short")
-    with pytest.raises(Misconfigured) as refusal:
-        Journal(ram_folder)
-    assert refusal.value.code == "key-damaged"
-    assert "short" not in str(refusal.value)
+    again = Journal(ram_folder)
+    assert [(left.id, left.text) for left in again.left()] == [("a", None)]
+    assert "key is damaged" in caplog.text
+    again.close()
+
+
+@pytest.mark.parametrize("damage", ["not SQLite", "cut in half", "a page overwritten"])
+def test_a_damaged_journal_is_given_up_and_the_agent_starts(
+    ram_folder: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    journal = Journal(ram_folder)
+    for number in range(200):
+        journal.accept(message(f"{number}"), TEXT)
+    journal.close()
+    path = ram_folder / "journal.db"
+    octets = path.read_bytes()
+    half = len(octets) // 2
+    path.write_bytes(
+        {
+            "not SQLite": b"garbage" * 1000,
+            "cut in half": octets[:half],
+            "a page overwritten": octets[:4096] + bytes([0x5A]) * 8192 + octets[12288:],
+        }[damage]
+    )
+    again = Journal(ram_folder)
+    assert not list(again.left())
+    again.accept(message(), TEXT)
+    assert [left.text for left in again.left()] == [TEXT]
+    assert "the journal is damaged" in caplog.text
+    again.close()
+
+
+def test_erased_rows_are_overwritten(journal: Journal) -> None:
+    assert journal._file.execute("PRAGMA secure_delete").fetchone() == (1,)
+
+
+# its bounds
+
+
+def test_the_oldest_outcomes_go_when_there_are_too_many(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "MOST_OUTCOMES", 20)
+    monkeypatch.setattr(journal_module, "_BATCH", 5)
+    journal.accept(message("open"), TEXT)
+    for number in range(41):
+        ending = message(f"{number}")
+        journal.accept(ending, TEXT)
+        journal.final(ended(ending), keeps_id=True)
+    known = [number for number in range(41) if journal.outcome(f"{number}")]
+    assert known == list(range(known[0], 41))
+    assert 15 <= len(known) <= 20
+    assert [left.id for left in journal.left()] == ["open"]
+
+
+def test_of_too_many_one_time_passwords_those_go_that_end_first(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "MOST_OTPS", 20)
+    monkeypatch.setattr(journal_module, "_BATCH", 5)
+    for number in range(41):
+        journal.put_otp(b"%d" % number, OtpRow(b"hash", 1000.0 - number, 5, replaceable=False))
+        journal.put_otp(b"same", OtpRow(b"hash", 2000.0, 5, replaceable=False))
+    left = [number for number in range(41) if journal.otp(b"%d" % number)]
+    assert 10 <= len(left) <= 20
+    assert journal.otp(b"same") is not None
+    assert 40 in left  # the newest itself is never the price of its own arrival
+
+
+def test_on_a_full_file_system_an_end_is_written_and_old_rows_go() -> None:
+    """On a real tmpfs of its own, which something else has filled."""
+    program = Path(__file__).with_name("full_file_system.py")
+    flags = ["--mount"] if os.geteuid() == 0 else ["--mount", "--user", "--map-root-user"]
+    run = subprocess.run(
+        ["unshare", *flags, sys.executable, program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.stdout.splitlines() == [
+        "accepted until full",
+        "refused: journal-full",
+        "final: sent",
+        "left: 0 with text",
+        "forgotten",
+        "accepts again when there is room",
+    ], run.stderr
 
 
 # ids

@@ -21,6 +21,9 @@ from otpbroker.messaging.msisdn import normalise, prefix
         "+62\u00a0812.3456.7890",
         "(0812) 3456/7890",
         "+62\u2011812\u20133456\u20117890",
+        "62 0812-3456-7890",
+        "+62081234567890",
+        "006208 1234567890",
         "+081234567890",  # what existing clients reached by stripping one plus
     ],
 )
@@ -34,6 +37,9 @@ def test_every_way_to_write_a_number_has_one_normal_form(written: str) -> None:
         ("0501234567", "971", "971501234567"),
         ("0401234567", "358", "358401234567"),
         ("0612345678", "39", "390612345678"),  # Italy keeps its zero
+        ("39 0612345678", "39", "390612345678"),
+        ("06201234567", "36", "36201234567"),  # Hungary's trunk prefix has two digits
+        ("12345678", "45", "12345678"),  # Denmark has none
         ("3331234567", "39", "3331234567"),  # no trunk prefix: taken as international
         ("+14155552671", "62", "14155552671"),
     ],
@@ -120,3 +126,24 @@ def test_a_prefix_is_stored_as_the_number_begins(written: str, normal: str) -> N
 def test_a_trunk_zero_in_parentheses_is_not_part_of_an_international_number() -> None:
     for written in ("+62 (0)812-3456-7890", "0062 (0) 81234567890".replace(" (0) ", "(0)"), "+62(0)81234567890"):
         assert normalise(written, "62") == "6281234567890"
+
+
+@pytest.mark.parametrize(
+    ("written", "country_code", "normal"),
+    [
+        ("0871", "62", "62871"),
+        ("62871", "62", "62871"),
+        ("620871", "62", "62871"),
+        ("0062871", "62", "62871"),
+        ("06", "39", "3906"),
+        ("3906", "39", "3906"),
+        ("0171", "49", "49171"),
+        ("0620", "36", "3620"),
+        ("20", "45", "20"),
+        ("81", "65", "81"),
+        ("1415", "1", "1415"),
+        ("0901", "999", "999901"),  # a country code that nobody has
+    ],
+)
+def test_a_prefix_follows_the_rules_of_a_number(written: str, country_code: str, normal: str) -> None:
+    assert prefix(written, country_code) == normal

@@ -9,12 +9,12 @@ import pytest
 
 from core import RECEIVER, Core, StartCore, full_disks
 from fakes import FakeClock, FakeSender, modem
-from otpbroker.errors import OtpBrokerError, Rejected, Unavailable
+from otpbroker.errors import Misconfigured, OtpBrokerError, Rejected, Unavailable
 from otpbroker.messaging.command import Block, RequestOtp, Unblock, VerifyOtp
 from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.otp import DIGITS, TRIES, Otps
 from otpbroker.messaging.outcome import OtpRequested, OtpVerified, State, Verdict
-from otpbroker.sms.submission import Refused, Unknown
+from otpbroker.sms.submission import Refused, Retry, Unknown
 from virtual_time import NOON
 
 PARAMS = ("transfer", "100000", "", "")
@@ -28,8 +28,18 @@ def otps(ram_folder: Path, fake_clock: FakeClock) -> Iterator[Otps]:
     journal.close()
 
 
-def create(otps: Otps, clock: FakeClock, reference: str = "login-1", life: float = 300.0) -> str:
-    return otps.create(RequestOtp(RECEIVER, reference, "Kode %s", params=PARAMS), NUMBER, clock.unix + life)
+def issue(
+    otps: Otps, clock: FakeClock, reference: str = "login-1", life: float = 300.0, caller: str = "shop"
+) -> tuple[str, str]:
+    """The code and its ticket."""
+    wanted = RequestOtp(RECEIVER, reference, "Kode %s", params=PARAMS)
+    return otps.create(wanted, NUMBER, clock.unix + life, caller)
+
+
+def create(
+    otps: Otps, clock: FakeClock, reference: str = "login-1", life: float = 300.0, caller: str = "shop"
+) -> str:
+    return issue(otps, clock, reference, life, caller)[0]
 
 
 def verify(
@@ -38,8 +48,9 @@ def verify(
     reference: str = "login-1",
     receiver: str = NUMBER,
     params: tuple[str, str, str, str] = PARAMS,
+    caller: str = "shop",
 ) -> OtpVerified:
-    return otps.verify(VerifyOtp(RECEIVER, reference, code, params=params), receiver)
+    return otps.verify(VerifyOtp(RECEIVER, reference, code, params=params), receiver, caller)
 
 
 def wrong(code: str) -> str:
@@ -129,11 +140,11 @@ def test_a_code_is_bound_to_what_it_was_made_for(
 
 
 def test_a_live_reference_is_a_duplicate(otps: Otps, fake_clock: FakeClock) -> None:
-    code = create(otps, fake_clock)
+    code, ticket = issue(otps, fake_clock)
     with pytest.raises(Rejected) as refusal:
         create(otps, fake_clock)
     assert (refusal.value.code, refusal.value.field) == ("otp-duplicate", "reference")
-    otps.settle("login-1", State.SENT)
+    otps.settle(ticket, State.SENT)
     with pytest.raises(Rejected):
         create(otps, fake_clock)
     assert verify(otps, code).verdict is Verdict.VALID
@@ -148,16 +159,16 @@ def test_a_reference_is_free_after_its_code_was_used_or_expired(otps: Otps, fake
 
 @pytest.mark.parametrize("state", [State.FAILED, State.EXPIRED, State.BLOCKED])
 def test_a_reference_whose_message_was_not_sent_is_free(otps: Otps, fake_clock: FakeClock, state: State) -> None:
-    first = create(otps, fake_clock)
-    otps.settle("login-1", state)
+    first, ticket = issue(otps, fake_clock)
+    otps.settle(ticket, state)
     assert verify(otps, first).verdict is Verdict.INVALID
     assert verify(otps, create(otps, fake_clock)).verdict is Verdict.VALID
 
 
 def test_after_an_unknown_outcome_the_code_counts_until_it_is_replaced(otps: Otps, fake_clock: FakeClock) -> None:
     """It may have arrived: its owner may use it, and may ask for another one."""
-    arrived = create(otps, fake_clock)
-    otps.settle("login-1", State.UNKNOWN)
+    arrived, ticket = issue(otps, fake_clock)
+    otps.settle(ticket, State.UNKNOWN)
     assert verify(otps, wrong(arrived)).tries_left == TRIES - 1
     fresh = create(otps, fake_clock)
     if fresh != arrived:
@@ -166,9 +177,44 @@ def test_after_an_unknown_outcome_the_code_counts_until_it_is_replaced(otps: Otp
 
 
 def test_after_an_unknown_outcome_the_first_code_still_works(otps: Otps, fake_clock: FakeClock) -> None:
-    code = create(otps, fake_clock)
-    otps.settle("login-1", State.UNKNOWN)
+    code, ticket = issue(otps, fake_clock)
+    otps.settle(ticket, State.UNKNOWN)
     assert verify(otps, code).verdict is Verdict.VALID
+
+
+def test_a_reference_is_its_callers_own(otps: Otps, fake_clock: FakeClock) -> None:
+    ours, theirs = create(otps, fake_clock), create(otps, fake_clock, caller="bank")
+    for _ in range(TRIES + 1):
+        assert verify(otps, wrong(ours), caller="stranger").verdict is Verdict.INVALID
+    assert verify(otps, ours, caller="stranger").verdict is Verdict.INVALID
+    assert verify(otps, ours).verdict is Verdict.VALID
+    assert verify(otps, theirs, caller="bank").verdict is Verdict.VALID
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.UNKNOWN])
+def test_a_message_that_ends_late_settles_its_own_code_alone(
+    otps: Otps, fake_clock: FakeClock, state: State
+) -> None:
+    _, old = issue(otps, fake_clock, life=60)
+    fake_clock.advance(60)
+    code, _ = issue(otps, fake_clock)
+    otps.settle(old, state)
+    with pytest.raises(Rejected):
+        create(otps, fake_clock)
+    assert verify(otps, code).verdict is Verdict.VALID
+
+
+async def test_a_one_time_password_to_an_address_of_mail_says_that_there_is_no_mail(
+    start_core: StartCore,
+) -> None:
+    core = await start_core(FakeSender(modem("m1")))
+    for command in (
+        RequestOtp("siti@example.com", "login-1", "Kode %s", params=PARAMS),
+        VerifyOtp("siti@example.com", "login-1", "123456", params=PARAMS),
+    ):
+        with pytest.raises(Misconfigured) as refusal:
+            await core.submit(command)
+        assert refusal.value.code == "mail-not-configured"
 
 
 def test_only_hashes_are_kept(ram_folder: Path, fake_clock: FakeClock) -> None:
@@ -237,7 +283,7 @@ async def test_the_code_arrives_in_the_template_and_can_be_verified(core: Core, 
 
 
 async def test_a_failed_send_can_be_repeated_with_the_same_reference(core: Core, sender: FakeSender) -> None:
-    sender.answer(Refused("cms-28", retryable=False))
+    sender.answer(Refused("cms-28", Retry.NEVER))
     assert (await request(core)).outcome.state is State.FAILED
     assert (await request(core)).outcome.state is State.SENT
     assert await verdict(core, sender.texts[-1][5:11]) is Verdict.VALID

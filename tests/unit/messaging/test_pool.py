@@ -9,7 +9,7 @@ from fakes import FakeSender, modem, senders
 from otpbroker.config.model import ModemSection
 from otpbroker.messaging.outcome import State
 from otpbroker.messaging.pool import START_GRACE
-from otpbroker.sms.submission import Refused
+from otpbroker.sms.submission import Refused, Retry
 
 
 async def test_equal_modems_take_turns_while_all_are_idle(start_core: StartCore) -> None:
@@ -153,7 +153,7 @@ async def test_a_thousand_messages_of_mixed_routes_each_leave_once(start_core: S
     fleet = senders(modem("m1", "62812"), modem("m2", "62812", "62899"), modem("m3", default=True), modem("m4"))
     for sender in fleet:
         sender.air_time = 0.01
-        sender.answer(*[Refused("cms-512", retryable=True)] * 3)
+        sender.answer(*[Refused("cms-512", Retry.LATER)] * 3)
     core = await start_core(*fleet)
     receivers = ["0812{:06}", "0899{:06}", "0877{:06}"]
     outcomes = await asyncio.gather(

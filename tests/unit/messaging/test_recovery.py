@@ -13,7 +13,7 @@ from fakes import FakeSender, modem, senders, texts
 from otpbroker.messaging.command import RequestOtp, VerifyOtp
 from otpbroker.messaging.in_air import LISTEN_LIMIT
 from otpbroker.messaging.outcome import Outcome, State
-from otpbroker.sms.submission import Refused
+from otpbroker.sms.submission import Refused, Retry
 from virtual_time import NOON
 
 
@@ -113,7 +113,7 @@ async def test_what_a_modem_refused_for_certain_is_sent_after_a_crash(
     start_core: StartCore, ram_folder: Path
 ) -> None:
     refusing = FakeSender(modem("m1"))
-    refusing.answer(Refused("cms-512", retryable=True))
+    refusing.answer(Refused("cms-512", Retry.LATER))
     core = await start_core(refusing)
     await core.send("a", wait=1.5)  # it rests before the next round
     sender = FakeSender(modem("m1"))
@@ -174,7 +174,7 @@ async def test_an_otp_whose_message_failed_after_a_crash_can_be_asked_for_again(
     request = RequestOtp(RECEIVER, "login-1", "Kode %s", expires_at=NOON + 300)
     await core.submit(request, wait=None)
     sender = FakeSender(modem("m1"))
-    sender.answer(Refused("cms-28", retryable=False))
+    sender.answer(Refused("cms-28", Retry.NEVER))
     after = await start_core(sender, folder=core.killed(ram_folder / "after"))
     await asyncio.sleep(10)
     await after.submit(request)
@@ -190,7 +190,7 @@ async def test_at_any_moment_nothing_is_lost_or_doubled(
 ) -> None:
     sections = (modem("m1", "62812"), modem("m2", default=True))
     before = senders(*sections)
-    before[0].answer(Refused("cms-512", retryable=True))
+    before[0].answer(Refused("cms-512", Retry.LATER))
     core = await start_core(*before)
     requests = [await core.send(f"{number}", wait=None) for number in range(10)]
     await asyncio.sleep(moment)

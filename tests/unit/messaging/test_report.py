@@ -5,7 +5,7 @@ import csv
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from core import StartCore, full_disks, settings
 from fakes import FakeSender, modem
 from otpbroker.messaging.outcome import Outcome, State
 from otpbroker.messaging.report import HEADER, Report
-from otpbroker.sms.submission import Refused, Unknown
+from otpbroker.sms.submission import Refused, Retry, Unknown
 from virtual_time import NOON
 
 SENT = Outcome(
@@ -49,6 +49,20 @@ def jakarta() -> Iterator[None]:
     time.tzset()
 
 
+class Ledger:
+    """Knows which outcomes are owed a line."""
+
+    def __init__(self, *owed: Outcome) -> None:
+        self.owed = {outcome.id: outcome for outcome in owed}
+
+    def unreported(self) -> list[Outcome]:
+        return list(self.owed.values())
+
+    def reported(self, ids: Iterable[str]) -> None:
+        for message_id in ids:
+            self.owed.pop(message_id, None)
+
+
 @asynccontextmanager
 async def running(report: Report) -> AsyncIterator[None]:
     task = asyncio.create_task(report.run())
@@ -65,20 +79,20 @@ def lines(path: Path) -> list[dict[str, str]]:
 
 
 async def test_a_line_says_what_became_of_a_message(tmp_path: Path) -> None:
-    report = Report(tmp_path)
+    report = Report(tmp_path, Ledger(), lambda: 92)
     async with running(report):
         report.add(SENT)
         report.add(replace(SENT, id="Zt4", state=State.FAILED, modem_id=None, error="no-modem"))
     (file,) = tmp_path.iterdir()
     assert file.read_text().splitlines() == [
         ",".join(HEADER),
-        "2027-01-15T08:00:01.500Z,Zt3,m1,62812XXXXXX90,200,2,sent,,rest",
-        "2027-01-15T08:00:01.500Z,Zt4,,62812XXXXXX90,200,2,failed,no-modem,rest",
+        "2027-01-15T15:00:01.500+07:00,Zt3,m1,62812XXXXXX90,200,2,sent,,rest",
+        "2027-01-15T15:00:01.500+07:00,Zt4,,62812XXXXXX90,200,2,failed,no-modem,rest",
     ]
 
 
 async def test_a_file_holds_a_day_of_the_place_where_the_device_stands(tmp_path: Path) -> None:
-    report = Report(tmp_path)
+    report = Report(tmp_path, Ledger(), lambda: 92)
     async with running(report):
         report.add(replace(SENT, id="noon UTC", changed_at=1_800_014_400.0))  # 12:00 UTC, 19:00 in Jakarta
         report.add(replace(SENT, id="evening UTC", changed_at=1_800_036_000.0))  # 18:00 UTC, past midnight
@@ -88,7 +102,7 @@ async def test_a_file_holds_a_day_of_the_place_where_the_device_stands(tmp_path:
 
 async def test_lines_are_appended_under_one_header_over_restarts(tmp_path: Path) -> None:
     for number in range(3):
-        report = Report(tmp_path)
+        report = Report(tmp_path, Ledger(), lambda: 92)
         async with running(report):
             report.add(replace(SENT, id=f"{number}"))
     (file,) = tmp_path.iterdir()
@@ -98,7 +112,7 @@ async def test_lines_are_appended_under_one_header_over_restarts(tmp_path: Path)
 
 async def test_a_burst_is_written_together(tmp_path: Path) -> None:
     """An SD card wears by writes, not by lines."""
-    report = Report(tmp_path)
+    report = Report(tmp_path, Ledger(), lambda: 92)
     file = tmp_path / "2027-01-15.csv"
     async with running(report):
         report.add(SENT)
@@ -113,7 +127,7 @@ async def test_a_burst_is_written_together(tmp_path: Path) -> None:
 
 
 async def test_what_was_added_before_the_end_is_written(tmp_path: Path) -> None:
-    report = Report(tmp_path)
+    report = Report(tmp_path, Ledger(), lambda: 92)
     async with running(report):
         report.add(replace(SENT, id="0"))
         await asyncio.sleep(0.1)
@@ -122,7 +136,7 @@ async def test_what_was_added_before_the_end_is_written(tmp_path: Path) -> None:
 
 
 async def test_lines_wait_while_the_disk_is_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    report = Report(tmp_path)
+    report = Report(tmp_path, Ledger(), lambda: 92)
     file = tmp_path / "2027-01-15.csv"
     async with running(report):
         with full_disks(), caplog.at_level(logging.ERROR):
@@ -135,7 +149,7 @@ async def test_lines_wait_while_the_disk_is_full(tmp_path: Path, caplog: pytest.
 
 
 async def test_a_line_that_fitted_in_part_is_not_left_in_half(tmp_path: Path) -> None:
-    report = Report(tmp_path)
+    report = Report(tmp_path, Ledger(), lambda: 92)
     file = tmp_path / "2027-01-15.csv"
     async with running(report):
         report.add(replace(SENT, id="0"))
@@ -151,9 +165,9 @@ async def test_a_line_that_fitted_in_part_is_not_left_in_half(tmp_path: Path) ->
 async def test_one_line_per_message_whatever_became_of_it(start_core: StartCore) -> None:
     sender = FakeSender(modem("m1"))
     sender.answer(
-        Refused("cms-512", retryable=True),
+        Refused("cms-512", Retry.LATER),
         Unknown("no-answer"),
-        Refused("cms-8", retryable=False),
+        Refused("cms-8", Retry.NEVER),
     )
     core = await start_core(sender)
     async with running(core.report):
@@ -174,3 +188,50 @@ async def test_the_report_can_be_switched_off(start_core: StartCore) -> None:
     async with running(core.report):
         await core.send()
     assert not list(core.folder.glob("*.csv"))
+
+
+async def test_lines_that_a_killed_process_owed_are_made_up_once(tmp_path: Path) -> None:
+    """Of three owed lines one was written before the kill, and the journal did not learn of it."""
+    first = Report(tmp_path, Ledger(), lambda: 92)
+    async with running(first):
+        first.add(replace(SENT, id="1"))
+    ledger = Ledger(*(replace(SENT, id=f"{number}") for number in range(3)))
+    async with running(Report(tmp_path, ledger, lambda: 92)):
+        await asyncio.sleep(2)
+    assert sorted(line["id"] for line in lines(tmp_path / "2027-01-15.csv")) == ["0", "1", "2"]
+    assert not ledger.owed
+
+
+async def test_a_line_that_is_on_its_way_is_not_made_up_again(tmp_path: Path) -> None:
+    ledger = Ledger(SENT)
+    report = Report(tmp_path, ledger, lambda: 92)
+    report.add(SENT)
+    async with running(report):
+        await asyncio.sleep(2)
+    assert len(lines(tmp_path / "2027-01-15.csv")) == 1
+    assert not ledger.owed
+
+
+async def test_old_files_go_and_nothing_else_does(tmp_path: Path) -> None:
+    for name in ("2027-01-05.csv", "2027-01-04.csv", "2020-02-31.csv", "notes.csv"):
+        (tmp_path / name).write_text("kept\n")
+    report = Report(tmp_path, Ledger(), lambda: 10)
+    async with running(report):
+        report.add(SENT)
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "2027-01-15.csv",
+        "2027-01-05.csv",
+        "2020-02-31.csv",
+        "notes.csv",
+    }
+
+
+async def test_the_lines_of_a_killed_agent_are_made_up(start_core: StartCore, ram_folder: Path) -> None:
+    before = await start_core(FakeSender(modem("m1")))
+    for number in range(3):
+        await before.send(f"Kode Anda {number}")
+    after = await start_core(FakeSender(modem("m1")), folder=before.killed(ram_folder / "killed"))
+    async with running(after.report):
+        await asyncio.sleep(2)
+    (file,) = after.folder.glob("*.csv")
+    assert [line["outcome"] for line in lines(file)] == ["sent"] * 3

@@ -8,7 +8,7 @@ from scripted_modem import ScriptedModem
 
 from otpbroker.errors import Unavailable
 from otpbroker.events import ModemState
-from otpbroker.sms.submission import Refused, SendResult, Sent, Sms, Unknown
+from otpbroker.sms.submission import Refused, Retry, SendResult, Sent, Sms, Unknown
 from virtual_run import in_virtual_time, now
 
 
@@ -61,9 +61,24 @@ async def test_a_modem_that_does_not_keep_the_link_sends_all_the_same(answers: d
 async def test_a_message_whose_time_is_over_never_gets_its_prompt() -> None:
     wire = ScriptedModem()
     async with Desk(wire).ready() as modem:
-        assert await modem.send(message(life=0.0), more=False) == Refused("expired", retryable=False)
+        assert await modem.send(message(life=0.0), more=False) == Refused("expired", Retry.NEVER)
         assert "AT+CMGS=19" not in wire.lines
         assert modem.ready
+
+
+@in_virtual_time
+async def test_a_prompt_that_comes_after_the_messages_time_is_given_up() -> None:
+    wire = ScriptedModem()
+    async with Desk(wire).ready() as modem:
+        wire.prompt = None
+        sending = asyncio.create_task(modem.send(message(life=1.0), more=False))
+        await asyncio.sleep(1.5)
+        wire.prompt = "\r\n> "
+        wire.say("\r\n> ")
+        assert await sending == Refused("expired", Retry.NEVER)
+        assert not wire.pdus
+        await asyncio.sleep(10)
+        assert await send(modem) == Sent((1,))
 
 
 @in_virtual_time
@@ -75,7 +90,7 @@ async def test_the_time_is_looked_at_after_waiting_for_the_message_before() -> N
         await asyncio.sleep(6)
         wire.say("+CMGS: 1\r\nOK\r\n")
         assert await first == Sent((1,))
-        assert await second == Refused("expired", retryable=False)
+        assert await second == Refused("expired", Retry.NEVER)
 
 
 @in_virtual_time
@@ -92,13 +107,17 @@ async def test_a_later_part_whose_time_is_over_leaves_the_message_unknown() -> N
 @pytest.mark.parametrize(
     ("answer", "result"),
     [
-        ("+CMS ERROR: 38", Refused("cms-38", retryable=True)),
+        ("+CMS ERROR: 38", Refused("cms-38", Retry.LATER)),
         ("+CMS ERROR: 332", Unknown("cms-332")),
-        ("+CMS ERROR: 500", Refused("cms-500", retryable=True)),
-        ("+CMS ERROR: 28", Refused("cms-28", retryable=False)),
-        ("+CMS ERROR: 304", Refused("cms-304", retryable=False)),
-        ("+CMS ERROR: 8", Refused("cms-8", retryable=True)),
-        ("ERROR", Refused("at-error", retryable=True)),
+        ("+CMS ERROR: 500", Refused("cms-500", Retry.LATER)),
+        ("+CMS ERROR: 28", Refused("cms-28", Retry.NEVER)),
+        ("+CMS ERROR: 304", Refused("cms-304", Retry.NEVER)),
+        ("+CMS ERROR: 8", Refused("cms-8", Retry.ELSEWHERE)),
+        ("+CMS ERROR: 21", Refused("cms-21", Retry.ONCE)),
+        ("+CMS ERROR: 10", Refused("cms-10", Retry.ELSEWHERE)),
+        ("+CMS ERROR: 314", Refused("cms-314", Retry.LATER)),
+        ("+CMS ERROR: 512", Refused("cms-512", Retry.LATER)),
+        ("ERROR", Refused("at-error", Retry.LATER)),
         ("OK", Unknown("no-reference")),
     ],
 )
@@ -123,7 +142,7 @@ async def test_an_error_at_a_later_part_leaves_the_message_unknown() -> None:
 async def test_an_error_instead_of_the_prompt_refuses() -> None:
     wire = ScriptedModem({"AT+CMGS=19": "+CMS ERROR: 515"})
     async with Desk(wire).ready() as modem:
-        assert await send(modem) == Refused("cms-515", retryable=True)
+        assert await send(modem) == Refused("cms-515", Retry.LATER)
         assert modem.ready
 
 
@@ -133,7 +152,7 @@ async def test_without_a_prompt_it_is_given_up_and_the_modem_comes_back() -> Non
     wire.prompt = None
     desk = Desk(wire)
     async with desk.ready() as modem:
-        assert await send(modem) == Refused("no-prompt", retryable=True)
+        assert await send(modem) == Refused("no-prompt", Retry.LATER)
         assert (modem.ready, modem.recovering) == (False, True)
         assert wire.escapes >= 1
         wire.prompt = "\r\n> "
@@ -209,7 +228,7 @@ async def test_a_hang_up_before_the_prompt_refuses() -> None:
         sending = asyncio.create_task(send(modem))
         await asyncio.sleep(1)
         wire.hang_up()
-        assert await sending == Refused("link-lost", retryable=True)
+        assert await sending == Refused("link-lost", Retry.LATER)
 
 
 @in_virtual_time
@@ -253,7 +272,7 @@ async def test_too_many_at_once_are_sent_away() -> None:
         sending = [asyncio.create_task(send(modem)) for _ in range(12)]
         await asyncio.sleep(1)
         done = [task.result() for task in sending if task.done()]
-        assert done == [Refused("busy", retryable=True)] * 3
+        assert done == [Refused("busy", Retry.LATER)] * 3
         for task in sending:
             task.cancel()
         wire.hang_up()
@@ -265,9 +284,7 @@ async def test_too_many_at_once_are_sent_away() -> None:
 async def test_what_is_no_pdu_never_reaches_the_wire(pdu: str) -> None:
     wire = ScriptedModem()
     async with Desk(wire).ready() as modem:
-        assert await modem.send(Sms("id", (pdu,), now() + 60), more=False) == Refused(
-            "invalid-pdu", retryable=False
-        )
+        assert await modem.send(Sms("id", (pdu,), now() + 60), more=False) == Refused("invalid-pdu", Retry.NEVER)
         assert wire.pdus == []
         assert not [line for line in wire.lines if "CFUN" in line or "CMGS" in line]
         assert modem.ready
@@ -279,6 +296,6 @@ async def test_a_refusal_that_tells_of_the_sim_makes_the_sim_be_looked_at() -> N
     desk = Desk(wire)
     async with desk.ready() as modem:
         wire.answers["AT+CPIN?"] = "+CME ERROR: 10"
-        assert await send(modem) == Refused("cms-310", retryable=True)
+        assert await send(modem) == Refused("cms-310", Retry.ELSEWHERE)
         assert not modem.ready
         await desk.until(lambda: modem.status.state is ModemState.BLOCKED)

@@ -8,7 +8,7 @@ from scripted_modem import ICCID, IMEI, ScriptedModem
 
 from otpbroker.events import ModemState
 from otpbroker.modem.status import MOMENTS
-from otpbroker.sms.submission import Refused, Sent
+from otpbroker.sms.submission import Refused, Retry, Sent
 from virtual_run import in_virtual_time, now
 
 
@@ -87,7 +87,7 @@ async def test_registration_is_waited_for_and_noticed_at_once() -> None:
         assert (modem.status.state, modem.status.registration) == (ModemState.STARTING, "searching")
         assert "network" in modem.status.detail
         assert (modem.ready, modem.recovering) == (False, True)
-        assert await send(modem) == Refused("not-ready", retryable=True)
+        assert await send(modem) == Refused("not-ready", Retry.LATER)
         wire.say("\r\n+CREG: 5\r\n")
         began = now()
         await desk.until(lambda: modem.ready)

@@ -11,7 +11,7 @@ from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.events import ModemChanged, ModemState
 from otpbroker.modem.modem import STOP_LIMIT
 from otpbroker.modem.session import HEARTBEAT
-from otpbroker.sms.submission import Refused, Sent, Unknown
+from otpbroker.sms.submission import Refused, Retry, Sent, Unknown
 from virtual_run import in_virtual_time, now
 
 
@@ -122,7 +122,7 @@ async def test_stopping_lets_the_message_in_the_air_end() -> None:
         assert not wire.closed
         wire.say("+CMGS: 5\r\nOK\r\n")
         assert await sending == Sent((5,))
-        assert await waiting == Refused("not-ready", retryable=True)
+        assert await waiting == Refused("not-ready", Retry.LATER)
         await asyncio.sleep(1)
         assert wire.closed
         assert modem.status.state is ModemState.ABSENT

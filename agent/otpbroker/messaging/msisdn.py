@@ -78,7 +78,7 @@ def _national(digits: str, country_code: str) -> str:
 
 
 def _without_trunk_prefix(digits: str, country_code: str) -> str:
-    """What is left of a national number (or its beginning) abroad: 0812 -> 812; Italy's 06 stays; Hungary's 0620 -> 20."""
+    """What of a national number is dialled from abroad: of 0812 812, of 0620 in Hungary 20, in Italy all."""
     import phonenumbers  # noqa: PLC0415 # see above
 
     region = _region(country_code)

@@ -84,7 +84,7 @@ class Installation:
         for path in self.folders.values():
             path.mkdir(parents=True)
         self.output = folder / "agent.log"
-        self.port = _free_port()
+        self.port = free_port()
         document = {
             "modems": [{"id": f"modem-{n}", "port": path} for n, path in enumerate(ports, 1)],
             "api": {
@@ -139,7 +139,8 @@ async def agent(folder: Path, ports: tuple[str, ...]) -> AsyncIterator[RunningAg
         await installation.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from quart import Quart
 
 from otpbroker.clock import Clock
-from otpbroker.config.model import Config, Listener
 from otpbroker.config.store import Store
-from otpbroker.errors import Misconfigured
 from otpbroker.events import Bus
 from otpbroker.folders import Folders
 from otpbroker.messaging.blocklist import Blocklist
@@ -26,16 +24,21 @@ from otpbroker.supervise import supervise
 from otpbroker.web.access import Access
 from otpbroker.web.admin import create_admin_app
 from otpbroker.web.api.app import create_api_app
+from otpbroker.web.api.prefer import LONGEST_WAIT
 from otpbroker.web.certificate import ensure_certificate
+from otpbroker.web.connections import most_connections
 from otpbroker.web.hashing import HashingThread
+from otpbroker.web.listening import Listening
 from otpbroker.web.live import Monitor
-from otpbroker.web.server import Bound, Server, TlsFiles
+from otpbroker.web.server import Bound, Limits
 from otpbroker.web.sessions import Sessions
 from otpbroker.web.setup_code import SetupCode
+from otpbroker.web.tls import TlsFiles
 
 _log = logging.getLogger(__name__)
 
 STOP_LIMIT = 15.0  # seconds for the part that is in the air to be answered
+LONGEST_CALL = LONGEST_WAIT + 5.0  # seconds; what waits for a modem is heard out when its listener changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,71 +48,6 @@ class Ready:
     admin: Bound | None
     http: Bound | None
     https: Bound | None
-
-
-class Listening:
-    """One listener of one application, which follows its section of the configuration."""
-
-    def __init__(
-        self,
-        app: Callable[[], Quart],
-        store: Store,
-        field: str,
-        choose: Callable[[Config], Listener],
-        tls: TlsFiles | None = None,
-    ) -> None:
-        """`app` is asked anew for each server: an application may depend on configured paths."""
-        self._app = app
-        self._field = field
-        self._choose = choose
-        self._store = store
-        self._tls = tls
-        self._server: Server | None = None
-        self._closing = asyncio.Event()
-        self.bound: Bound | None = None
-        store.on_change(self._follow)
-
-    def bind(self) -> None:
-        """Take the port now, so that it is known; one that can't be had is tried again by `run`."""
-        listener = self._choose(self._store.config)
-        if not listener.enabled:
-            return
-        server = Server(self._app(), listener, field=self._field, tls=self._tls)
-        try:
-            self.bound = server.bind()
-        except Misconfigured as error:
-            _log.warning("%s", error)
-        else:
-            self._server = server
-
-    async def run(self) -> None:
-        """Serve, anew after each change of the section, until cancelled; a port that can't be had raises."""
-        while True:
-            self._closing = asyncio.Event()
-            listener = self._choose(self._store.config)
-            server, self._server = self._server, None
-            if server is None and listener.enabled:
-                server = Server(self._app(), listener, field=self._field, tls=self._tls)
-                self.bound = server.bind()
-            if server is None:
-                await self._closing.wait()
-                continue
-            try:
-                await server.serve(self._closing)
-            finally:
-                self.bound = None
-
-    def close(self) -> None:
-        """End the current server; what is under way is finished."""
-        self._closing.set()
-
-    def _follow(self, old: Config, new: Config) -> None:
-        if self._choose(old) != self._choose(new) or _paths(old) != _paths(new):
-            self.close()
-
-
-def _paths(config: Config) -> tuple[str, ...]:
-    return (config.api.message_path, config.api.block_path, config.api.unblock_path)
 
 
 class Agent:
@@ -166,8 +104,6 @@ class Agent:
             closing.set()
             self.dispatcher.release()
             self.bus.close()
-            for listening in listeners.values():
-                listening.close()
             await _cancel(serving, stopping)
             try:
                 async with asyncio.timeout(STOP_LIMIT):
@@ -217,9 +153,16 @@ class Agent:
             clock=self._clock,
             closing=closing,
         )
-        listeners["admin"] = Listening(lambda: admin, store, "admin.listen", lambda config: config.admin.listen)
-        listeners["http"] = Listening(api, store, "api.http", lambda config: config.api.http)
-        listeners["https"] = Listening(api, store, "api.https", lambda config: config.api.https, tls)
+        limits = Limits(connections=most_connections(3))
+        listeners["admin"] = Listening(
+            lambda: admin, store, "admin.listen", lambda config: config.admin.listen, limits=limits
+        )
+        listeners["http"] = Listening(
+            api, store, "api.http", lambda config: config.api.http, limits=limits, patience=LONGEST_CALL
+        )
+        listeners["https"] = Listening(
+            api, store, "api.https", lambda config: config.api.https, tls, limits=limits, patience=LONGEST_CALL
+        )
         return listeners
 
     def _certificate(self) -> TlsFiles:

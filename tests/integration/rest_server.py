@@ -40,7 +40,8 @@ from otpbroker.passwords import hash_password
 from otpbroker.web.access import Access
 from otpbroker.web.api import create_api_app
 from otpbroker.web.hashing import HashingThread
-from otpbroker.web.server import Bound, Server, TlsFiles
+from otpbroker.web.server import Bound, Server
+from otpbroker.web.tls import TlsFiles
 
 USER, PASSWORD = "shop", "correct:horse:battery"
 _HASH = hash_password(PASSWORD)

@@ -173,15 +173,6 @@ async def test_other_paths_are_404(path: str) -> None:
     assert response.status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/api/<x>", "/api/a b", "/api/%2e"])
-def test_a_configured_path_that_cannot_be_is_told(path: str) -> None:
-    from otpbroker.web.api import historic  # noqa: PLC0415 # not what the other tests are about
-
-    with pytest.raises(Misconfigured) as problem:
-        historic.paths(configuration(message_path=path).api)
-    assert problem.value.field == "api.message_path"
-
-
 async def test_the_ping_needs_no_credentials_and_tells_nothing() -> None:
     async with client(ScriptedCore()) as http:
         for path in ("/ping", "/ping/", "/api/v1/ping"):

@@ -16,7 +16,8 @@ from rest_server import connection
 from otpbroker.config.model import Listener
 from otpbroker.errors import Misconfigured
 from otpbroker.web.certificate import ensure_certificate
-from otpbroker.web.server import Bound, Server, TlsFiles
+from otpbroker.web.server import Bound, Server
+from otpbroker.web.tls import TlsFiles
 
 GRACE = 0.5
 

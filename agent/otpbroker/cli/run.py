@@ -15,6 +15,8 @@ from otpbroker.redact import RedactingFormatter
 
 _log = logging.getLogger("otpbroker")
 
+_FILES = 4096
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("run", help="run the agent")
@@ -25,6 +27,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(arguments: argparse.Namespace) -> int:
     log_to_stderr()
     keep_out_of_core_dumps()
+    allow_many_files()
     asyncio.run(_run(folders_of(arguments)))
     return 0
 
@@ -32,6 +35,14 @@ def run(arguments: argparse.Namespace) -> int:
 def keep_out_of_core_dumps() -> None:
     """A crash must not write texts and keys to a disk."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def allow_many_files() -> None:
+    """systemd and shells allow 1024 open files unless asked; connections and modems may need more."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:

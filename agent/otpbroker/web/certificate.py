@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from otpbroker.files import replace_file
-from otpbroker.web.server import TlsFiles
+from otpbroker.web.tls import TlsFiles
 
 LIFE = timedelta(days=825)  # the longest that common clients accept of a certificate installed by hand
 _MAKER = (x509.NameAttribute(NameOID.ORGANIZATION_NAME, "OTP Broker"),)  # tells ours from the owner's

@@ -2,44 +2,46 @@
 
 import asyncio
 import errno
+import json
 import logging
 import socket
 import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config as HypercornConfig
-from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
+from hypercorn.config import Sockets
+from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, ASGISendEvent, Scope
 from quart import Quart
 
 from otpbroker.config.model import Listener
 from otpbroker.errors import Misconfigured
+from otpbroker.web.connections import MOST, Connections
+from otpbroker.web.tls import TlsFiles, server_context
 
 _log = logging.getLogger(__name__)
 _hypercorn_log = logging.getLogger("otpbroker.web.hypercorn")
 _hypercorn_log.setLevel(logging.WARNING)
 
-# ChaCha20 first: the processors of Raspberry Pi 3 and 4 have no AES instructions.
-_CIPHERS = "ECDHE+CHACHA20:ECDHE+AESGCM"
-
-# What connections get to close after their requests were cancelled, until hypercorn cancels them too.
+# What connections get to close by themselves after their requests, until they are hung up.
 _SETTLING = 1.0
+
+_STOPPING = json.dumps(
+    {
+        "type": "urn:otpbroker:problem:stopping",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "the device stops serving; what this request asked for may have been done",
+        "code": "stopping",
+    }
+).encode()
 
 _REMEDIES = {
     errno.EADDRINUSE: "another program listens there: stop it or choose another port",
     errno.EACCES: "ports below 1024 need a right that this program lacks: choose a higher port",
     errno.EADDRNOTAVAIL: "this device has no such address: choose one of its own, or 0.0.0.0",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """A certificate chain and its private key, both PEM."""
-
-    certificate: Path
-    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,19 @@ class Bound:
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may cost; times in seconds.
+
+    `idle` bounds a connection without a request and a request whose head comes slowly. A slow body is bounded by
+    each application's BODY_TIMEOUT.
+    """
+
+    connections: int = MOST
+    idle: float = 30.0
+    handshake: float = 10.0
+
+
 class Server:
     """One listener of one application.
 
@@ -77,9 +92,11 @@ class Server:
         field: str,
         tls: TlsFiles | None = None,
         grace: float = 3.0,
+        patience: float | None = None,
+        limits: Limits = Limits(),
     ) -> None:
-        """`field` is the listener's place in the configuration (`api.http`), `grace` the seconds that requests
-        under way get to finish once the server is to close.
+        """`field` is the listener's place in the configuration (`api.http`). Requests under way get `patience`
+        seconds when the server closes, and `grace` seconds (also if `patience` is None) when it is cancelled.
         """
         self._app = app
         self._address = listener.address
@@ -87,8 +104,14 @@ class Server:
         self._field = field
         self._tls = tls
         self._grace = grace
+        self._patience = grace if patience is None else patience
+        self._limits = limits
+        self._connections = Connections(limits.connections)
         self._socket: socket.socket | None = None
         self._requests: set[asyncio.Task[object]] = set()
+        self._cut: set[asyncio.Task[object]] = set()
+        self._no_requests = asyncio.Event()
+        self._no_requests.set()
 
     def bind(self) -> Bound:
         """Take the port, so that it is known before the first request; a second call changes nothing.
@@ -96,7 +119,7 @@ class Server:
         Raises `Misconfigured` if the port or the certificate cannot be had.
         """
         if self._tls is not None:
-            self._ssl_context(self._tls)
+            server_context(self._tls, self._field)
         if self._socket is None:
             self._socket = self._listen()
             self._port = self._socket.getsockname()[1]
@@ -108,35 +131,56 @@ class Server:
             self._socket.close()
             self._socket = None
 
+    def use(self, app: Quart) -> None:
+        """Answer with another application from the next request on."""
+        self._app = app
+
+    async def port_given_back(self) -> None:
+        """Return when another server may take the port; requests may still be under way."""
+        await self._connections.port_given_back.wait()
+
     async def serve(self, closing: asyncio.Event) -> None:
         """Answer requests until `closing` is set; live streams watch the same event and end themselves.
 
-        What still runs `grace` seconds later is cancelled: with an open stream hypercorn 0.18 would never end
-        on Python 3.12.1 and newer.
+        The port is given back at once. What still runs after its time is cancelled, and every connection that stays
+        is hung up: hypercorn 0.18 would wait for them, on Python 3.12.1 and newer for ever.
         """
         bound = self.bind()
         stop = asyncio.Event()
         serving = asyncio.create_task(serve(self._handle, self._settings(), shutdown_trigger=stop.wait))
         closed = asyncio.create_task(closing.wait())
         _log.info("listening on %s", bound.url)
+        grace = self._grace
         try:
             await asyncio.wait({serving, closed}, return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            await self._requests_ended(serving, self._patience)
+            grace = 0.0
         finally:
             closed.cancel()
             stop.set()
-            await self._finish(serving)
+            await self._finish(serving, grace)
         if not serving.cancelled():
             serving.result()
 
-    async def _finish(self, serving: asyncio.Task[None]) -> None:
-        await asyncio.wait({serving}, timeout=self._grace)
+    async def _requests_ended(self, serving: asyncio.Task[None], seconds: float) -> None:
+        ended = asyncio.create_task(self._no_requests.wait())
+        try:
+            await asyncio.wait({serving, ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+
+    async def _finish(self, serving: asyncio.Task[None], grace: float) -> None:
+        await self._requests_ended(serving, grace)
+        self._cut |= self._requests
+        for request in self._cut:
+            request.cancel()
+        await asyncio.wait({serving}, timeout=_SETTLING)
+        self._connections.end()  # of TLS, clients may keep what the server said goodbye to
+        await asyncio.wait({serving}, timeout=_SETTLING)
         if not serving.done():
-            for request in self._requests:
-                request.cancel()
-            await asyncio.wait({serving}, timeout=_SETTLING + 1)
-        if not serving.done():  # a peer that does not answer the end of its TLS session
             serving.cancel()
-            await asyncio.wait({serving}, timeout=1)
+            await asyncio.wait({serving}, timeout=_SETTLING)
 
     async def _handle(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """The ASGI application: Quart's, each request known while it runs."""
@@ -148,16 +192,35 @@ class Server:
             return
         task = asyncio.current_task()
         assert task is not None
+        answered = False
+
+        async def noted_send(event: ASGISendEvent) -> None:
+            nonlocal answered
+            answered = True
+            await send(event)
+
+        client = scope["client"] or ("", 0)
         self._requests.add(task)
+        self._no_requests.clear()
+        self._connections.request_began(client)
         limit = self._app.config["MAX_CONTENT_LENGTH"]
         try:
-            await self._app(scope, _bounded(receive, limit) if limit else receive, send)
+            await self._app(scope, _bounded(receive, limit) if limit else receive, noted_send)
+        except asyncio.CancelledError:
+            if answered or task not in self._cut:
+                raise
+            task.uncancel()
+            await _say_stopping(send)
         finally:
+            self._connections.request_ended(client)
+            self._cut.discard(task)
             self._requests.discard(task)
+            if not self._requests:
+                self._no_requests.set()
 
     def _listen(self) -> socket.socket:
         family = socket.AF_INET6 if ip_address(self._address).version == 6 else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening = self._connections.listening_socket(family)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -174,42 +237,32 @@ class Server:
             ) from error
         return listening
 
-    def _ssl_context(self, tls: TlsFiles) -> ssl.SSLContext:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-        context.set_ciphers(_CIPHERS)
-        context.set_alpn_protocols(["h2", "http/1.1"])
-        try:
-            context.load_cert_chain(tls.certificate, tls.key)
-        except OSError as error:  # ssl.SSLError is one
-            raise Misconfigured(
-                "unusable-certificate",
-                f"cannot use the certificate {tls.certificate.name}: {error.strerror or error.__class__.__name__}",
-                field=self._field,
-                remedy="install a PEM certificate that belongs to its key",
-            ) from error
-        return context
-
     def _settings(self) -> HypercornConfig:
         assert self._socket is not None
-        settings = _Settings(self._ssl_context(self._tls) if self._tls else None)
-        settings.bind = [f"fd://{self._socket.detach()}"]  # hypercorn owns it from here
-        self._socket = None
+        settings = _Settings(self._socket, server_context(self._tls, self._field) if self._tls else None)
+        self._socket = None  # hypercorn owns it from here
         settings.accesslog = None
         settings.errorlog = _hypercorn_log
         settings.include_server_header = False
         settings.backlog = 128
-        settings.graceful_timeout = self._grace + _SETTLING
+        settings.graceful_timeout = self._patience + self._grace + 3 * _SETTLING
         settings.h2_max_concurrent_streams = 32
         settings.websocket_ping_interval = 20
-        settings.ssl_handshake_timeout = 10
-        # Bounds a connection without a request and a request whose head comes slowly. `read_timeout` stays off:
-        # it would also end every stream and every wait for an outcome in which the client has nothing to say.
-        # A slow body is bounded by each application's BODY_TIMEOUT.
-        settings.keep_alive_timeout = 30
+        settings.ssl_handshake_timeout = self._limits.handshake
+        settings.keep_alive_timeout = self._limits.idle
+        # It would also end every stream and every wait for an outcome in which the client has nothing to say.
         settings.read_timeout = None
         return settings
+
+
+async def _say_stopping(send: ASGISendCallable) -> None:
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(_STOPPING)).encode()),
+        (b"retry-after", b"5"),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers, "trailers": False})
+    await send({"type": "http.response.body", "body": _STOPPING, "more_body": False})
 
 
 def _bounded(receive: ASGIReceiveCallable, limit: int) -> ASGIReceiveCallable:
@@ -236,8 +289,9 @@ def _bounded(receive: ASGIReceiveCallable, limit: int) -> ASGIReceiveCallable:
 
 
 class _Settings(HypercornConfig):
-    def __init__(self, context: ssl.SSLContext | None) -> None:
+    def __init__(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
         super().__init__()
+        self._listening = listening
         self._context = context
 
     @property
@@ -246,3 +300,8 @@ class _Settings(HypercornConfig):
 
     def create_ssl_context(self) -> ssl.SSLContext | None:
         return self._context
+
+    def create_sockets(self) -> Sockets:
+        if self.ssl_enabled:
+            return Sockets([self._listening], [], [])
+        return Sockets([], [self._listening], [])

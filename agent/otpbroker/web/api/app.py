@@ -21,7 +21,6 @@ def create_api_app(*, config: Callable[[], Config], core: Core, access: Access, 
     """The application; one serves any number of listeners.
 
     A change of the configured paths needs a new one, everything else of the configuration is read as it is used.
-    Raises `Misconfigured` for a path that cannot be.
     """
     app = Quart(__name__, static_folder=None, template_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=LARGEST_BODY, BODY_TIMEOUT=15, RESPONSE_TIMEOUT=60)

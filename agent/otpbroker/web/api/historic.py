@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Callable
 
 from quart import Blueprint, Response
 
 from otpbroker.config.model import ApiSection, Config
-from otpbroker.errors import Misconfigured, OtpBrokerError, Rejected
+from otpbroker.errors import OtpBrokerError, Rejected
 from otpbroker.messaging import wire
 from otpbroker.messaging.command import Origin
 from otpbroker.web.api.core import Core
@@ -28,25 +27,11 @@ _PATHS = (
     "/api/modem",
     "/api/ussd",
 )
-_PLAIN_PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 
 
 def paths(settings: ApiSection) -> tuple[str, ...]:
     """Every path that takes commands: all that clients of the older products may call, and the configured ones."""
-    configured = {
-        "message_path": settings.message_path,
-        "block_path": settings.block_path,
-        "unblock_path": settings.unblock_path,
-    }
-    for name, path in configured.items():
-        if not _PLAIN_PATH.fullmatch(path):
-            raise Misconfigured(
-                "invalid-path",
-                "has characters that a path of the API cannot have",
-                field=f"api.{name}",
-                remedy="use letters, digits, hyphens and slashes, for example /api/message",
-            )
-    return tuple(dict.fromkeys((*_PATHS, *configured.values())))
+    return tuple(dict.fromkeys((*_PATHS, settings.message_path, settings.block_path, settings.unblock_path)))
 
 
 def blueprint(config: Callable[[], Config], core: Core, identify: Identify) -> Blueprint:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from otpbroker.errors import Misconfigured
+
 
 @dataclass(frozen=True, slots=True)
 class Folders:
@@ -32,9 +34,31 @@ class Folders:
         )
 
     def make(self) -> None:
-        """Create what is missing, for the owner alone."""
-        for folder in (self.state, self.runtime, self.log):
+        """Create what is missing, for the owner alone; raises `Misconfigured` for what can't be a folder."""
+        for name in ("state", "runtime", "log"):
+            self._make(name)
+
+    def make_state(self) -> None:
+        """Like `make`, for commands that need nothing else."""
+        self._make("state")
+
+    def _make(self, name: str) -> None:
+        folder: Path = getattr(self, name)
+        try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            writable = os.access(folder, os.W_OK | os.X_OK)
+        except OSError as error:
+            reason = error.strerror or "it can't be made"
+        else:
+            if writable:
+                return
+            reason = "this user may not write there"
+        raise Misconfigured(
+            "folder-unusable",
+            f"{folder}: {reason}",
+            field=f"--{name}",
+            remedy="choose another folder, or run as the user whom it belongs to",
+        )
 
     @property
     def config(self) -> Path:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import httpx2
+import pytest
 import yaml
 
 from bench.rig import PASSWORD, USER, Installation, modems
@@ -53,6 +54,62 @@ def test_an_unknown_command_is_wrong_usage() -> None:
     done = otpbroker("fly")
     assert done.returncode == 2
     assert "fly" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["add-api-user", "two words"], "a user name has"),
+        (["add-api-user", ""], "a user name has"),
+        (["set-admin-password", "-n"], "arguments are required"),
+        (["set-admin-password", "a\nb", "--create"], "a user name has"),
+        (["demo", "--api-port", "70000"], "a port is a number"),
+        (["demo", "--admin-port", "-1"], "a port is a number"),
+        (["demo", "--air", "nan"], "number of seconds"),
+        (["simulate-modem", "--phone-port", "99999"], "a port is a number"),
+        (["simulate-modem", "--latency", "-1"], "number of seconds"),
+        (["setup-url", "--base", "192.168.0.11"], "an address such as"),
+        (["send", "0812", "--user", "x", "--url", "ftp://x"], "an address such as"),
+        (["send", "0812", "--user", "x", "--url", "http://x:99999"], "an address such as"),
+        (["send", "0812", "--user", "x", "--wait", "-3"], "number of seconds"),
+    ],
+)
+def test_a_wrong_argument_is_wrong_usage_and_what_is_right_is_told(words: list[str], told: str) -> None:
+    done = otpbroker(*words, text=STRONG)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["run"], ["setup-url"], ["add-api-user", "x", "--generate"]])
+@pytest.mark.parametrize("folder", ["file", "file/below", "/proc/nothing"])
+def test_a_folder_that_can_not_be_one_is_told_by_its_option(
+    tmp_path: Path, command: list[str], folder: str
+) -> None:
+    (tmp_path / "file").touch()
+    rest = [] if command[0] == "add-api-user" else ["--runtime", str(tmp_path / "r"), "--log", str(tmp_path / "l")]
+    done = otpbroker(*command, "--state", str(tmp_path / folder), *rest)
+    assert done.returncode == 1
+    assert "--state: " in done.stderr
+    assert "choose another folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_password_that_nobody_gives_is_told() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OTPBROKER_API_PASSWORD"}
+    done = subprocess.run(
+        [sys.executable, "-m", "otpbroker", "send", "0812345678", "--user", "x"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment,
+        check=False,
+        start_new_session=True,  # no terminal to ask on
+    )
+    assert done.returncode == 1
+    assert "a password was asked for" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 class TestAddApiUser:
@@ -114,6 +171,21 @@ class TestCheckConfig:
             assert place in done.stderr
         assert "77x7" not in done.stderr
 
+    @pytest.mark.parametrize(
+        ("content", "told"), [(b"\xff\xfe", "not UTF-8 text"), (b"a: [", "line 1"), (None, "is not there")]
+    )
+    def test_what_is_no_document_is_told_with_its_place(
+        self, tmp_path: Path, content: bytes | None, told: str
+    ) -> None:
+        path = tmp_path / "config.yaml"
+        if content is not None:
+            path.write_bytes(content)
+        done = otpbroker("check-config", str(path), "--state", str(tmp_path))
+        assert done.returncode == 1
+        assert str(path) in done.stderr
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+
     def test_a_good_document_passes(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         path.write_text("modems: [{id: a, port: /dev/ttyUSB0}]\n")
@@ -156,6 +228,18 @@ class TestRun:
         assert done.returncode == 1
         assert "not in RAM" in done.stderr
         assert "Traceback" not in done.stderr
+
+    async def test_damaged_files_of_its_own_do_not_keep_it_from_starting(self, ram_folder: Path) -> None:
+        installation = Installation(ram_folder / "agent", ())
+        (installation.folders["runtime"] / "journal.db").write_bytes(os.urandom(5000))
+        (installation.folders["runtime"] / "journal.key").write_bytes(b"short")
+        (installation.folders["state"] / "refused-pins").write_bytes(b"8962,4901,\xff\ngarbage\n")
+        await installation.start()
+        await installation.stop()
+        log = installation.output.read_text()
+        assert "the journal is damaged" in log
+        assert "a line of refused-pins is damaged" in log
+        assert "Traceback" not in log
 
     def test_its_log_is_masked_whatever_a_call_site_lets_slip(self) -> None:
         code = (

@@ -7,7 +7,6 @@ import asyncio
 import base64
 import itertools
 import random
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -44,6 +43,10 @@ async def accepted(client: httpx2.AsyncClient, receiver: str, text: str, name: s
     answer = await client.post("/api/v1/messages", json={"receiver": receiver, "text": text, "id": name})
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
+
+
+async def state(client: httpx2.AsyncClient, message_id: str) -> str:
+    return str((await client.get(f"/api/v1/messages/{message_id}")).json()["state"])
 
 
 async def final_state(client: httpx2.AsyncClient, message_id: str) -> str:
@@ -157,6 +160,7 @@ async def test_no_trace_of_a_text_is_left_after_its_final_state(
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     dice = random.Random(7)
+    queued_at_a_kill = 0
     await installation.start()
     for round_ in range(4):
         ids = []
@@ -164,36 +168,40 @@ async def test_no_trace_of_a_text_is_left_after_its_final_state(
             for number, text in enumerate(CANARIES):
                 receiver = f"6281300{round_}{number:04d}"
                 ids.append(await accepted(client, receiver, f"{text} {round_}", f"{round_}-{number}"))
-            otp = {"receiver": "6281300009999", "text": f"canary-otp-{round_} %s", "reference": f"r{round_}"}
-            historic = {
-                "command": "request-otp",
-                "data": otp | {"message": otp["text"], "expiration": time.time() + 60},
-            }
-            await client.post("/api/otp", json=historic)
+            otp = {"receiver": "6281300009999", "message": f"canary-otp-{round_} %s", "reference": f"r{round_}"}
+            answer = await client.post("/api/v1/otp", json=otp)
+            assert answer.status_code == 202, answer.text
+            ids.append(answer.json()["message"]["id"])
             # Wrong on purpose: errors must not repeat the text either.
             await client.post("/api/v1/messages", json={"receiver": "letters", "text": CANARIES[0]})
             await client.post(
                 "/api/sms", content=b'{"command":"send-sms","data":{"message":"' + CANARIES[0].encode()
             )
-        await asyncio.sleep(dice.uniform(0, 1.0))
+            await asyncio.sleep(dice.uniform(0, 0.8))
+            queued_at_a_kill += [await state(client, message_id) for message_id in ids].count("queued")
         await installation.kill()
+        search(ram_folder / "agent", temporary)  # what still waits is there sealed alone
         await installation.start()
         async with rest(installation) as client:
             for message_id in ids:
                 await final_state(client, message_id)
     await installation.stop()  # the report is flushed
 
-    searched = 0
-    for path in itertools.chain((ram_folder / "agent").rglob("*"), temporary.rglob("*")):
-        if path.is_file():
-            content = path.read_bytes()
-            searched += 1
-            for trace in (*itertools.chain.from_iterable(map(traces, CANARIES)), b"canary-otp"):
-                assert trace not in content, f"{path.name} holds a text"
+    assert queued_at_a_kill, "no kill came while a text waited: the test proves less than it says"
+    search(ram_folder / "agent", temporary)
     names = {path.name for path in (ram_folder / "agent").rglob("*")}
     assert {"journal.db", "config.yaml", "agent.log"} <= names
     assert any(name.endswith(".csv") for name in names), "no report was written"
-    assert searched >= 4
+
+
+def search(*folders: Path) -> None:
+    """Fail if any file below holds a text."""
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert len(files) >= 4
+    for path in files:
+        content = path.read_bytes()
+        for trace in (*itertools.chain.from_iterable(map(traces, CANARIES)), b"canary-otp"):
+            assert trace not in content, f"{path.name} holds a text"
 
 
 def traces(text: str) -> Iterator[bytes]:

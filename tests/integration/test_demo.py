@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import ssl
 import sys
 from pathlib import Path
@@ -50,6 +51,15 @@ async def test_the_printed_request_arrives_on_the_phone_and_interrupt_leaves_not
         assert len(processes_of(str(folder))) == 1, "the simulated modems"
 
         assert await demo.interrupt() == 0
+        assert not folder.exists()
+        assert processes_of(str(folder)) == []
+
+
+async def test_a_terminal_that_is_closed_ends_it_in_order_too() -> None:
+    async with running_demo("--air", "0") as demo:
+        folder = Path(demo.facts["state"]).parent
+        demo.process.send_signal(signal.SIGHUP)
+        assert await asyncio.wait_for(demo.process.wait(), 20) == 0
         assert not folder.exists()
         assert processes_of(str(folder)) == []
 

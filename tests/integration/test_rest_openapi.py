@@ -2,8 +2,13 @@
 
 import asyncio
 import itertools
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -12,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from rest_server import ScriptedCore, authorization, client, configuration, serving
 from schemathesis import GenerationMode
 
+from bench.rig import PASSWORD, USER, Installation, modems
 from otpbroker.clock import Clock
 from otpbroker.web.access import Access
 from otpbroker.web.api import create_api_app
@@ -30,6 +36,8 @@ OPERATIONS = (
     "GET /modems",
     "GET /ping",
 )
+# The device limits wrong credentials, which this check sends with every request.
+RATE_LIMITED = schemathesis.checks.ignored_auth
 # A receiver's digits are judged by the rules of its country, which a schema cannot say.
 NOT_OURS = [schemathesis.checks.positive_data_acceptance]
 
@@ -62,24 +70,60 @@ def base_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def agent_url() -> Iterator[str]:
+    """A whole agent with two simulated modems, in processes of their own."""
+    folder = Path(tempfile.mkdtemp(prefix="otpbroker-test-", dir="/dev/shm"))  # RAM is the point
+
+    async def run(ready: Future[str], end: asyncio.Event) -> None:
+        async with modems(folder / "simulated", 2, air=0.0) as simulated:
+            installation = Installation(folder / "agent", simulated.ports, sms={"receiver_limit": 0})
+            try:
+                agent = await installation.start()
+                ready.set_result(f"http://127.0.0.1:{agent.port}")
+                await end.wait()
+            finally:
+                await installation.stop()
+
+    with ThreadPoolExecutor(1) as thread:
+        ready, loop = Future[str](), asyncio.new_event_loop()
+        end = asyncio.Event()
+        running = thread.submit(loop.run_until_complete, run(ready, end))
+        yield ready.result(30)
+        loop.call_soon_threadsafe(end.set)
+        running.result(30)
+        loop.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
 def api_schema(base_url: str) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_url(f"{base_url}/api/v1/openapi.json")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_response_is_described(api_schema: schemathesis.BaseSchema, operation: str) -> None:
+    converse(api_schema, operation, authorization(), NOT_OURS)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_response_of_a_whole_agent_is_described(agent_url: str, operation: str) -> None:
+    schema = schemathesis.openapi.from_url(f"{agent_url}/api/v1/openapi.json")
+    converse(schema, operation, authorization(USER, PASSWORD), [*NOT_OURS, RATE_LIMITED])
+
+
+def converse(schema: schemathesis.BaseSchema, operation: str, credentials: str, excluded: list[Any]) -> None:
     method, path = operation.split()
 
     @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(api_schema[path][method].as_strategy(generation_mode=GenerationMode.POSITIVE))
+    @given(schema[path][method].as_strategy(generation_mode=GenerationMode.POSITIVE))
     def well_formed(case: schemathesis.Case) -> None:
-        response = case.call_and_validate(headers={"Authorization": authorization()}, excluded_checks=NOT_OURS)
+        response = case.call_and_validate(headers={"Authorization": credentials}, excluded_checks=excluded)
         assert response.status_code < 500
 
     @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(api_schema[path][method].as_strategy(generation_mode=GenerationMode.NEGATIVE))
+    @given(schema[path][method].as_strategy(generation_mode=GenerationMode.NEGATIVE))
     def malformed(case: schemathesis.Case) -> None:
-        response = case.call_and_validate(headers={"Authorization": authorization()}, excluded_checks=NOT_OURS)
+        response = case.call_and_validate(headers={"Authorization": credentials}, excluded_checks=excluded)
         assert response.status_code < 500
 
     well_formed()

@@ -39,5 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OtpBrokerError as error:
         print(f"otpbroker: {error}", file=sys.stderr)
         return 1
+    except EOFError:
+        print("otpbroker: a password was asked for, and there was none on standard input", file=sys.stderr)
+        return 1
+    except OSError as error:  # a disk that is full or read-only, a file of somebody else's
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"otpbroker: {place}{error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130

@@ -4,6 +4,7 @@ import argparse
 import secrets
 
 from otpbroker.cli.place import add_folders, change, read_password
+from otpbroker.cli.values import username
 from otpbroker.config.model import ApiUser, Config
 from otpbroker.passwords import check_strength, hash_password
 
@@ -12,7 +13,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "add-api-user", help="add an application server's account, or give it a new password"
     )
-    parser.add_argument("username")
+    parser.add_argument("username", type=username)
     parser.add_argument("--generate", action="store_true", help="make a password and print it once")
     add_folders(parser)
     parser.set_defaults(run=add, command="add-api-user")

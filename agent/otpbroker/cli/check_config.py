@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from otpbroker.cli.place import add_folders
-from otpbroker.config.document import parse, salvage
+from otpbroker.config.document import load, salvage
 from otpbroker.errors import Misconfigured
 from otpbroker.folders import Folders
 from otpbroker.sealing import Sealer
@@ -23,13 +23,15 @@ def check(arguments: argparse.Namespace) -> int:
     state = arguments.state or folders.state
     path = arguments.file or state / "config.yaml"
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured("config-unreadable", f"{path} can't be read: {error}") from None
+        document = load(path)
+    except FileNotFoundError:
+        raise Misconfigured("config-unreadable", "is not there", field=str(path)) from None
+    except Misconfigured as error:
+        raise Misconfigured(error.code, error.detail, field=str(path)) from None
     key = Folders(state, folders.runtime, folders.log).key
     # Without the device's key its sealed secrets can't be opened; a document without any needs none.
     sealer = Sealer(key.read_bytes() if key.exists() else bytes(32))
-    config, problems = salvage(parse(text), sealer, None)
+    config, problems = salvage(document, sealer, None)
     for problem in problems:
         print(f"{path}: {problem}", file=sys.stderr)
     if problems:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,9 @@ import segno
 
 from otpbroker.agent import Agent, Ready
 from otpbroker.cli.place import open_store
-from otpbroker.cli.run import log_to_stderr, stop_on_signals
+from otpbroker.cli.run import allow_many_files, keep_out_of_core_dumps, log_to_stderr
+from otpbroker.cli.signals import stop_on_signals
+from otpbroker.cli.values import port, seconds
 from otpbroker.config.model import AdminSection, ApiSection, ApiUser, Config, Listener, ModemSection
 from otpbroker.errors import Unavailable
 from otpbroker.folders import Folders
@@ -35,16 +38,18 @@ _USER = "demo"
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("demo", help="run the agent with two simulated modems, for a first look")
     parser.add_argument("--json", action="store_true", help="print one line READY {...} for scripts")
-    parser.add_argument("--admin-port", type=int, default=8888, help="0: any (default: 8888)")
-    parser.add_argument("--api-port", type=int, default=8889, help="0: any (default: 8889)")
-    parser.add_argument("--https-port", type=int, default=10443, help="0: any (default: 10443)")
-    parser.add_argument("--phone-port", type=int, default=8890, help="0: any (default: 8890)")
-    parser.add_argument("--air", type=float, default=1.0, metavar="SECONDS", help="air time of a message")
+    parser.add_argument("--admin-port", type=port, default=8888, help="0: any (default: 8888)")
+    parser.add_argument("--api-port", type=port, default=8889, help="0: any (default: 8889)")
+    parser.add_argument("--https-port", type=port, default=10443, help="0: any (default: 10443)")
+    parser.add_argument("--phone-port", type=port, default=8890, help="0: any (default: 8890)")
+    parser.add_argument("--air", type=seconds, default=1.0, metavar="SECONDS", help="air time of a message")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     log_to_stderr()
+    keep_out_of_core_dumps()
+    allow_many_files()
     with tempfile.TemporaryDirectory(prefix="otpbroker-demo-", dir="/dev/shm") as folder:  # RAM
         asyncio.run(_run(arguments, Path(folder)))
     return 0
@@ -60,7 +65,7 @@ class Simulated:
 
 
 async def _run(arguments: argparse.Namespace, folder: Path) -> None:
-    stop = stop_on_signals()
+    stop = stop_on_signals(signal.SIGHUP)  # a terminal that is closed
     folders = Folders(folder / "state", folder / "runtime", folder / "log")
     folders.make()
     password = secrets.token_urlsafe(18)

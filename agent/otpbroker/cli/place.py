@@ -42,9 +42,12 @@ def open_store(folders: Folders) -> Store:
 def change(arguments: argparse.Namespace, make: Callable[[Config], Config]) -> None:
     """Write a changed configuration from the command line."""
     folders = replace(Folders.default(), **({"state": arguments.state} if arguments.state else {}))
-    folders.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folders.make_state()
     asyncio.run(open_store(folders).update(make, by=f"otpbroker {arguments.command}"))
-    print("written; a running agent takes it up with: systemctl reload otpbroker", file=sys.stderr)
+    print(
+        "written; a running agent takes it up at SIGHUP, as a service with: systemctl reload otpbroker",
+        file=sys.stderr,
+    )
 
 
 def read_password(question: str) -> str:

@@ -9,6 +9,7 @@ import sys
 
 from otpbroker.agent import Agent, Ready
 from otpbroker.cli.place import add_folders, folders_of, open_store
+from otpbroker.cli.signals import stop_on_signals
 from otpbroker.config.store import Store
 from otpbroker.folders import Folders
 from otpbroker.redact import RedactingFormatter
@@ -50,14 +51,6 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-
-
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 async def _run(folders: Folders) -> None:

@@ -8,6 +8,7 @@ import sys
 
 import httpx2
 
+from otpbroker.cli.values import web_address, whole_seconds
 from otpbroker.errors import Denied, Unavailable
 
 _GOOD = frozenset({"sent", "delivered"})
@@ -19,9 +20,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("receiver", help="a number: +628123456789, 08123456789")
     parser.add_argument("--user", required=True, help="API user; the password comes from OTPBROKER_API_PASSWORD")
-    parser.add_argument("--url", default="http://127.0.0.1:8889", help="address of the agent's REST API")
+    parser.add_argument(
+        "--url", type=web_address, default="http://127.0.0.1:8889", help="address of the agent's REST API"
+    )
     parser.add_argument("--modem", help="send by this modem alone")
-    parser.add_argument("--wait", type=int, default=30, metavar="SECONDS", help="how long to wait for the modem")
+    parser.add_argument(
+        "--wait", type=whole_seconds, default=30, metavar="SECONDS", help="how long to wait for the modem"
+    )
     parser.set_defaults(run=send)
 
 
@@ -34,7 +39,7 @@ def send(arguments: argparse.Namespace) -> int:
         body["modem_id"] = arguments.modem
     try:
         answer = httpx2.post(
-            f"{arguments.url.rstrip('/')}/api/v1/messages",
+            f"{arguments.url}/api/v1/messages",
             json=body,
             auth=(arguments.user, password),
             headers={"Prefer": f"wait={arguments.wait}"},

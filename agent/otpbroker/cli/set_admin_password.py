@@ -3,6 +3,7 @@
 import argparse
 
 from otpbroker.cli.place import add_folders, change, read_password
+from otpbroker.cli.values import username
 from otpbroker.config.model import Administrator, Config
 from otpbroker.errors import Rejected
 from otpbroker.passwords import check_strength, hash_password
@@ -10,7 +11,7 @@ from otpbroker.passwords import check_strength, hash_password
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("set-admin-password", help="set the password of an administrator")
-    parser.add_argument("username")
+    parser.add_argument("username", type=username)
     parser.add_argument("--create", action="store_true", help="make the administrator if there is none")
     add_folders(parser)
     parser.set_defaults(run=set_password, command="set-admin-password")

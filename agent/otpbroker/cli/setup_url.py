@@ -5,6 +5,7 @@ import argparse
 import segno
 
 from otpbroker.cli.place import add_folders, folders_of, open_store
+from otpbroker.cli.values import web_address
 from otpbroker.errors import Rejected
 from otpbroker.web.setup_code import SetupCode, setup_url
 
@@ -13,7 +14,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "setup-url", help="print a new one-time address for creating the first administrator"
     )
-    parser.add_argument("--base", metavar="URL", help="address of the admin site as seen by the reader's browser")
+    parser.add_argument(
+        "--base", type=web_address, metavar="URL", help="address of the admin site as seen by the reader's browser"
+    )
     add_folders(parser)
     parser.set_defaults(run=print_url)
 

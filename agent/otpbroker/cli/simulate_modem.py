@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from otpbroker.cli.signals import stop_on_signals
+from otpbroker.cli.values import port, seconds
 from otpbroker.config.model import Listener
-from otpbroker.errors import Misconfigured, Rejected
+from otpbroker.errors import Misconfigured
 from otpbroker.modem.simulator import Behaviour, ControlServer, Phone, SimulatedModem, identity_of
 from otpbroker.web.phone import create_phone_app
 from otpbroker.web.server import Server
@@ -35,28 +37,27 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="run simulated GSM modems and the phone that receives",
         description="Runs simulated GSM modems until SIGTERM or Ctrl-C. Messages are kept in memory only.",
     )
-    parser.add_argument("--count", type=int, default=1, metavar="N", help=f"how many, 1 to {_MOST} (default: 1)")
+    parser.add_argument("--count", type=_count, default=1, metavar="N", help=f"how many, 1 to {_MOST} (default: 1)")
     parser.add_argument("--dir", type=Path, help="where modem-1, modem-2, ... are made (default: a new folder)")
     parser.add_argument("--control", type=Path, metavar="SOCKET", help="control socket (default: DIR/control)")
-    parser.add_argument("--phone-port", type=int, metavar="PORT", help="show the phone on 127.0.0.1; 0: any port")
+    parser.add_argument("--phone-port", type=port, metavar="PORT", help="show the phone on 127.0.0.1; 0: any port")
     parser.add_argument(
-        "--air", type=float, default=1.0, metavar="SECONDS", help="air time of a message (default: 1)"
+        "--air", type=seconds, default=1.0, metavar="SECONDS", help="air time of a message (default: 1)"
     )
-    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="of every other answer")
+    parser.add_argument("--latency", type=seconds, default=0.0, metavar="SECONDS", help="of every other answer")
     parser.add_argument("--json", action="store_true", help="print one line READY {...} for scripts")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     parser.set_defaults(run=run)
 
 
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to {_MOST}")
+    return int(text)
+
+
 def run(arguments: argparse.Namespace) -> int:
-    if not 1 <= arguments.count <= _MOST:
-        raise Rejected("bad-argument", f"must be 1 to {_MOST}", field="--count")
-    if arguments.phone_port is not None and not 0 <= arguments.phone_port <= 65535:
-        raise Rejected("bad-argument", "must be 0 to 65535", field="--phone-port")
-    try:
-        behaviour = Behaviour().changed({"air": arguments.air, "latency": arguments.latency})
-    except ValueError as error:
-        raise Rejected("bad-argument", str(error)) from None
+    behaviour = Behaviour().changed({"air": arguments.air, "latency": arguments.latency})
     with _place(arguments) as place:
         asyncio.run(_run(arguments, place, behaviour))
     return 0
@@ -77,7 +78,7 @@ def _place(arguments: argparse.Namespace) -> Iterator[Place]:
 
 
 async def _run(arguments: argparse.Namespace, place: Place, behaviour: Behaviour) -> None:
-    stop = _stop_on_signals()
+    stop = stop_on_signals(signal.SIGHUP)
     if arguments.with_parent:
         _stop_at_end_of_input(stop)
     phone = Phone()
@@ -125,13 +126,6 @@ def _tell(arguments: argparse.Namespace, modems: list[SimulatedModem], place: Pl
     if phone_url is not None:
         print(f"phone      {phone_url}")
     sys.stdout.flush()
-
-
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 def _stop_at_end_of_input(stop: asyncio.Event) -> None:

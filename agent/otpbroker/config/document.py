@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -53,6 +54,18 @@ def parse(text: str) -> Section:
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
         raise Misconfigured("config-not-yaml", "must be a mapping of sections", field="config.yaml")
     return document
+
+
+def load(path: Path) -> Section:
+    """`parse` the text of a file. Raises `FileNotFoundError` too."""
+    try:
+        return parse(path.read_text("utf-8"))
+    except UnicodeDecodeError:
+        raise Misconfigured("config-not-yaml", "not UTF-8 text", field="config.yaml") from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Misconfigured("config-unreadable", f"can't be read: {error.strerror}", field="config.yaml") from None
 
 
 def validate(document: Section, sealer: Sealer) -> Config:

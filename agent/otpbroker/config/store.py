@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from otpbroker.config.document import Problem, dump, parse, salvage, validate
+from otpbroker.config.document import Problem, dump, load, parse, salvage, validate
 from otpbroker.config.model import Config
 from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.files import replace_file
@@ -75,12 +75,12 @@ class Store:
     def _read(self) -> Config:
         last_good = self._last_good()
         try:
-            document = parse(self._path.read_text("utf-8"))
+            document = load(self._path)
         except FileNotFoundError:
             self.problems = (Problem("config.yaml", "is gone", "restore it"),) if last_good else ()
             return last_good or Config()
-        except (Misconfigured, UnicodeDecodeError, OSError) as error:
-            self.problems = (Problem("config.yaml", str(error), "correct it, then reload"),)
+        except Misconfigured as error:
+            self.problems = (Problem("config.yaml", error.detail, "correct it, then reload"),)
             return last_good or self.config
         config, self.problems = salvage(document, self._sealer, last_good or self.config)
         if not self.problems and config != last_good:
@@ -89,8 +89,8 @@ class Store:
 
     def _last_good(self) -> Config | None:
         try:
-            return validate(parse(self._good_path.read_text("utf-8")), self._sealer)
-        except (Misconfigured, UnicodeDecodeError, OSError):
+            return validate(load(self._good_path), self._sealer)
+        except (Misconfigured, FileNotFoundError):
             return None
 
     @property

@@ -2,8 +2,10 @@
 
 import asyncio
 import hmac
+import logging
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,6 +17,8 @@ from otpbroker.modem.answers import value
 from otpbroker.modem.at import AtConversation
 from otpbroker.modem.dialect import Dialect
 from otpbroker.modem.results import AtError, AtTimeout, quoted
+
+log = logging.getLogger(__name__)
 
 # A SIM allows three tries; below two a wrong one would block it (3GPP TS 11.11 section 11.3.1).
 LEAST_TRIES = 2
@@ -61,7 +65,7 @@ class PinMemory:
         self._key = hmac.digest(key or secrets.token_bytes(32), b"pin", "sha256")
         self._tries: list[_Try] = []
         if path is not None and path.exists():
-            self._tries = [_Try.read(line) for line in path.read_text("ascii").splitlines()]
+            self._tries = list(_read(path))
 
     def tried(self, pin: str, iccid: str, imei: str) -> bool:
         digest = self._digest(pin)
@@ -88,6 +92,15 @@ class PinMemory:
 
     def _digest(self, pin: str) -> bytes:
         return hmac.digest(self._key, pin.encode(), "sha256")
+
+
+def _read(path: Path) -> Iterator[_Try]:
+    """What a file remembers; of a damaged one what can be read still counts."""
+    for line in path.read_text("ascii", errors="replace").splitlines():
+        try:
+            yield _Try.read(line)
+        except ValueError:
+            log.warning("a line of %s is damaged: one refused PIN may be tried once more", path.name)
 
 
 class SimLock:

@@ -63,9 +63,9 @@ class Listening:
         """Serve, anew after each change of the section, until cancelled; a port that can't be had raises."""
         try:
             while True:
-                self._changed.clear()
                 listener = self._choose(self._store.config)
                 if self._server is None and listener.enabled:
+                    self._changed.clear()
                     server = self._made(listener)
                     self.bound = server.bind()
                     self._server = server
@@ -73,6 +73,7 @@ class Listening:
                     await self._changed.wait()
                 else:
                     await self._serve(self._server)
+                self._changed.clear()
         except asyncio.CancelledError:
             for server_task in self._ending:
                 server_task.cancel()

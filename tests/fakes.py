@@ -12,6 +12,8 @@ from otpbroker.messaging.sender import Sender
 from otpbroker.sms.submission import SendResult, Sent, Sms
 from otpbroker.sms.submit import decode_submit
 
+IMEI = "490154203237518"
+
 
 @dataclass(slots=True)
 class FakeClock:
@@ -76,7 +78,7 @@ class FakeSender:
     @property
     def status(self) -> ModemStatus:
         state = ModemState.SENDING if self._busy else ModemState.READY if self.ready else ModemState.RECOVERING
-        return ModemStatus(self.config.id, self.config.label, state, prefixes=self.config.prefixes)
+        return ModemStatus(self.config.id, self.config.label, state, imei=IMEI, prefixes=self.config.prefixes)
 
     def answer(self, *results: SendResult | Exception) -> None:
         """Decide what becomes of the next messages; an exception is a defect of ours."""

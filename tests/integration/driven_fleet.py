@@ -24,7 +24,8 @@ class InTheAir:
     def expected(self, modem_id: str) -> bool:
         return modem_id in self.open
 
-    def arrived(self, modem_id: str, reference: int) -> None:
+    def arrived(self, modem_id: str, reference: int, imei: str) -> None:
+        assert imei
         self.answers.append((modem_id, reference))
 
     def over(self, modem_id: str) -> None:

@@ -163,7 +163,7 @@ class Delivery:
         if self._blocked(message.receiver):  # since it was accepted
             self._finish(message, State.BLOCKED, error="blocked")
             return
-        message.modem_id = sender.config.id
+        message.modem_id, message.imei = sender.config.id, sender.status.imei
         self._enter(message, State.SENDING)
         try:
             self._journal.sending(message)
@@ -338,6 +338,7 @@ def _restored(left: Left) -> Message:
         expires_at=left.expires_at,
         deadline=left.deadline,
         modem_id=left.modem_id,
+        imei=left.imei,
         only_modem=left.only_modem,
         otp_ticket=left.otp_ticket,
         state=left.state,

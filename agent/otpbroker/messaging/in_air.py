@@ -33,12 +33,14 @@ class InAir:
     def expected(self, modem_id: str) -> bool:
         return modem_id in self._messages
 
-    def arrived(self, modem_id: str, reference: int) -> None:
-        """The modem said `+CMGS: <reference>` before it was asked anything."""
+    def arrived(self, modem_id: str, reference: int, imei: str) -> None:
+        """The modem with this IMEI said `+CMGS: <reference>` before it was asked anything."""
         message = self._messages.get(modem_id)
         if message is None:
             return
-        if len(message.pdus) == 1:
+        if message.imei != imei:  # another modem has its name, or its port: this tells nothing of the message
+            self._end(modem_id, State.UNKNOWN, ())
+        elif len(message.pdus) == 1:
             self._end(modem_id, State.SENT, (reference,))
         else:  # one of several parts: which, and whether the others left, nobody knows
             self._end(modem_id, State.UNKNOWN, (reference,))

@@ -24,7 +24,7 @@ MOST_OTPS = 20_000
 _BATCH = 200  # rows that go at once; what changes must fit into the reserve
 
 _OPEN_STATES = (State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value)
-_VERSION = 2  # of the schema; a journal never outlives a boot, so there is nothing to migrate
+_VERSION = 3  # of the schema; a journal never outlives a boot, so there is nothing to migrate
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
     id TEXT PRIMARY KEY,
@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS message (
     length INTEGER NOT NULL,
     encoding TEXT NOT NULL,
     modem_id TEXT,
+    imei TEXT NOT NULL DEFAULT '',
     refs TEXT NOT NULL DEFAULT '',
     error TEXT,
     detail TEXT NOT NULL DEFAULT '',
@@ -73,6 +74,7 @@ class Left:
     only_modem: str | None
     otp_ticket: str | None
     modem_id: str | None
+    imei: str
     parts: int
     length: int
     encoding: str
@@ -173,8 +175,8 @@ class Journal:
         """From now on a crash makes this message `unknown`; if this can't be written, it must not be sent."""
         with self._file.write():
             self._file.execute(
-                "UPDATE message SET state = ?, modem_id = ?, changed_at = ? WHERE id = ?",
-                (State.SENDING.value, message.modem_id, message.changed_at, message.id),
+                "UPDATE message SET state = ?, modem_id = ?, imei = ?, changed_at = ? WHERE id = ?",
+                (State.SENDING.value, message.modem_id, message.imei, message.changed_at, message.id),
             )
 
     def waiting(self, message: Message) -> None:
@@ -245,7 +247,7 @@ class Journal:
     def left(self) -> Iterator[Left]:
         """The messages that are not final, in the order of acceptance, whatever the clock did meanwhile."""
         rows = self._file.execute(
-            "SELECT id, caller, source, state, modem_id, parts, length, encoding, accepted_at, expires_at,"
+            "SELECT id, caller, source, state, modem_id, imei, parts, length, encoding, accepted_at, expires_at,"
             " deadline, receiver, sealed FROM message WHERE state IN (?, ?, ?) ORDER BY rowid",
             _OPEN_STATES,
         ).fetchall()
@@ -257,6 +259,7 @@ class Journal:
                 source,
                 state,
                 modem_id,
+                imei,
                 parts,
                 length,
                 encoding,
@@ -278,6 +281,7 @@ class Journal:
                 only_modem=secret["only_modem"],
                 otp_ticket=secret["otp_ticket"],
                 modem_id=modem_id,
+                imei=imei,
                 parts=parts,
                 length=length,
                 encoding=encoding,

@@ -23,6 +23,7 @@ class Message:
     expires_at: float
     deadline: float
     modem_id: str | None = None  # the one that has it, or had it last
+    imei: str = ""  # of the one that has it
     only_modem: str | None = None  # a manual message names its modem
     otp_ticket: str | None = None  # of the one-time password of ours that it carries
     state: State = State.ACCEPTED

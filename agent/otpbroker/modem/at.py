@@ -59,6 +59,15 @@ class _Exchange:
     lines: list[str] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Late:
+    """The answer to a command that was given up, as far as it came."""
+
+    stem: str
+    began: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class AtConversation:
     """One command in flight, the others wait their turn.
 
@@ -79,6 +88,7 @@ class AtConversation:
         self._in_step = False
         self._prompt_open = False  # the modem may be waiting for a PDU
         self._stray = asyncio.Event()  # an answer came that nobody waited for
+        self._late: _Late | None = None
         self._lost: str | None = None
 
     @property
@@ -103,6 +113,8 @@ class AtConversation:
         if self._lost is None:
             self._lost = reason
             self._stray.set()
+            if self._late is not None:
+                self._late.ended.set()
             if self._exchange is not None:
                 self._end(self._exchange, LinkLost(reason))
 
@@ -176,6 +188,23 @@ class AtConversation:
                 self._in_step = True
                 return
             raise AtTimeout("")
+
+    async def late_answer(self, stem: str, seconds: float) -> bool:
+        """Whether the answer to a command that was given up comes within the time: its line and OK, or an error.
+
+        Nothing is written meanwhile. Raises `LinkLost`.
+        """
+        async with self._turn:
+            self._late = late = _Late(stem)
+            try:
+                async with asyncio.timeout(seconds):
+                    await late.ended.wait()
+            except TimeoutError:
+                return False
+            finally:
+                self._late = None
+            self._require_link()
+            return True
 
     async def _hush(self, quiet: float) -> None:
         try:
@@ -272,6 +301,8 @@ class AtConversation:
 
     def _route(self, line: str, exchange: _Exchange | None) -> None:
         result = final_result(line, exchange.stem if exchange is not None else "")
+        if self._late is not None:
+            self._note_late(self._late, line, result)
         if result is not False:
             if exchange is None:
                 self._stray.set()
@@ -282,6 +313,13 @@ class AtConversation:
                 exchange.lines.append(line)
         else:
             self._tell(line, exchange)
+
+    @staticmethod
+    def _note_late(late: _Late, line: str, result: AtError | bool) -> None:
+        if line.startswith(f"{late.stem}:"):
+            late.began = True
+        elif isinstance(result, AtError) or (result and late.began):  # a bare OK may be anybody's
+            late.ended.set()
 
     def _is_echo(self, line: str) -> bool:
         """Modems may echo for ever, and break the echo where an unsolicited line comes between."""

@@ -10,6 +10,7 @@ from otpbroker.modem.backoff import Backoff
 from otpbroker.modem.link import CandidatePort, SerialLink, candidate_ports
 from otpbroker.modem.locate import Locator
 from otpbroker.modem.modem import LATE_WINDOW, Connect, Modem
+from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.session import LateAnswers
 from otpbroker.modem.sim import PinMemory
 
@@ -43,6 +44,7 @@ class Fleet:
         self._late_window = late_window
         self._locator = Locator(connect, candidates, self._taken_ports)
         self._pins = pins or PinMemory()
+        self._owed = OwedAnswers(lambda: asyncio.get_running_loop().time())
         self._modems: dict[str, Modem] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -99,6 +101,7 @@ class Fleet:
             late=self._late,
             pins=self._pins,
             on_change=self._on_change,
+            owed=self._owed,
             late_window=self._late_window,
         )
 

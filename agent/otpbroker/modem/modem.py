@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Protocol
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Misconfigured, OtpBrokerError, Unavailable
 from otpbroker.events import Bus, ModemState, ModemStatus
 from otpbroker.modem.backoff import Backoff
+from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.results import AtFailure
 from otpbroker.modem.session import LateAnswers, Session
 from otpbroker.modem.sim import PinMemory
@@ -55,6 +55,7 @@ class Modem:
         late: LateAnswers,
         pins: PinMemory,
         on_change: Callable[[], None],
+        owed: OwedAnswers,
         late_window: float = LATE_WINDOW,
     ) -> None:
         self._config = config
@@ -64,6 +65,7 @@ class Modem:
         self._late = late
         self._pins = pins
         self._late_window = late_window
+        self._owed = owed
         self._board = StatusBoard(_snapshot(config), bus, on_change)
         self._air = AirTimes()
         self._session: Session | None = None
@@ -137,11 +139,13 @@ class Modem:
             self._config,
             link,
             self._board,
+            port,
             clock=self._clock,
             late=self._late,
             late_window=self._late_window,
             pins=self._pins,
             air=self._air,
+            owed=self._owed,
         )
         try:
             self._trouble = ""
@@ -158,9 +162,11 @@ class Modem:
         finally:
             self._session = None
             try:
-                with suppress(TimeoutError):
+                try:
                     async with asyncio.timeout(STOP_LIMIT):
                         await session.idle()
+                except TimeoutError:  # whoever opens the port next has to expect its answer
+                    self._owed.expect(port, asyncio.get_running_loop().time())
             finally:
                 session.hang_up("closed")
                 await link.close()

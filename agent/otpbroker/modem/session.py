@@ -12,6 +12,7 @@ from otpbroker.modem import answers
 from otpbroker.modem.at import AtConversation, Writer
 from otpbroker.modem.causes import sim_trouble
 from otpbroker.modem.dialect import GENERIC
+from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.registration import Registration
 from otpbroker.modem.results import LinkLost
 from otpbroker.modem.sim import PinMemory, SimLock, unusable
@@ -40,8 +41,8 @@ class LateAnswers(Protocol):
 
     def expected(self, modem_id: str) -> bool: ...
 
-    def arrived(self, modem_id: str, reference: int) -> None:
-        """A `+CMGS: <reference>` came before this process sent anything through the modem."""
+    def arrived(self, modem_id: str, reference: int, imei: str) -> None:
+        """A `+CMGS: <reference>` came, before this process sent anything, from the modem with this IMEI."""
         ...
 
     def over(self, modem_id: str) -> None:
@@ -57,13 +58,17 @@ class Session:
         config: ModemSection,
         writer: Writer,
         board: StatusBoard,
+        port: str,
         *,
         clock: Callable[[], float],
         late: LateAnswers,
         late_window: float,
         pins: PinMemory,
         air: AirTimes,
+        owed: OwedAnswers,
     ) -> None:
+        self._port = port
+        self._owed = owed
         self._config = config
         self._board = board
         self._clock = clock
@@ -78,6 +83,8 @@ class Session:
         self._attention = asyncio.Event()  # something happened that `run` has to look at
         self._turn = asyncio.Lock()  # a message, or a look after the modem
         self._listening = late.expected(config.id)  # for a predecessor's answer
+        self._late_reference: int | None = None  # what it said
+        self._identified = False
         self._reset = False  # the modem or its SIM has to be started anew
         self._detail = ""
 
@@ -96,6 +103,9 @@ class Session:
                 self._board.update(state=ModemState.STARTING, detail="")
                 await self._start()
                 await self._attend()
+        except LinkLost:  # unplugged: it comes back without a memory
+            self._owed.settled(self._port)
+            raise
         finally:
             self._transmitter = None
 
@@ -111,6 +121,8 @@ class Session:
             except asyncio.CancelledError:
                 self._settle()
                 raise
+            if transmitter.unanswered_since is not None:
+                self._owed.expect(self._port, transmitter.unanswered_since)
             if transmitter.refusal is not None and sim_trouble(transmitter.refusal):
                 self._reset = True
             self._settle(result)
@@ -126,11 +138,31 @@ class Session:
         if self._listening:
             await self._pause(self._late_window)
 
+    async def _end_what_is_owed(self) -> None:
+        """An answer that was given up may still come, and would be taken for the next message's.
+
+        Off the network the modem has nothing in the air; one that does not leave it is waited for.
+        """
+        seconds = self._owed.seconds(self._port)
+        if not seconds:
+            return
+        self._board.update(
+            state=ModemState.RECOVERING, detail="did not answer to a message; its answer may still come"
+        )
+        if not await self._startup.leave_network():
+            await self._at.late_answer("+CMGS", seconds)
+        await self._at.resync(QUIET)
+        self._owed.settled(self._port)
+        self._board.update(state=ModemState.STARTING, detail="")
+
     async def _start(self) -> None:
         self._reset = False
         startup = self._startup
         await self._at.resync(QUIET if self._listening else 0.0)
+        await self._end_what_is_owed()
         await startup.identify()
+        self._identified = True
+        self._tell_late()
         await self._unlock()
         await startup.read_sim()
         await startup.watch_registration()
@@ -242,7 +274,8 @@ class Session:
         elif line.startswith(("+CSQ:", "^RSSI:")):
             self._board.update(signal_dbm=answers.signal_dbm(line))
         elif self._listening and (reference := answers.number((line,), "+CMGS:")) is not None:
-            self._late.arrived(self._config.id, reference)
+            self._late_reference = reference
+            self._tell_late()
             self._attention.set()
         elif line.startswith("+CPIN:"):
             self._call_for_start(needed=not line.endswith(": READY"))
@@ -251,6 +284,12 @@ class Session:
         else:
             code, colon, _ = line.partition(":")
             log.debug("modem %s: %s", self._config.id, code[:16] if colon else f"{len(line)} characters")
+
+    def _tell_late(self) -> None:
+        """Who answered must be known first: another modem may have taken the port while no process listened."""
+        if self._identified and self._late_reference is not None:
+            self._late.arrived(self._config.id, self._late_reference, self._startup.imei)
+            self._late_reference = None
 
     def _call_for_start(self, *, needed: bool) -> None:
         if needed and self._transmitter is not None:

@@ -52,6 +52,16 @@ class Startup:
         for command in self.dialect.start:
             await self.ask(command)
 
+    async def leave_network(self) -> bool:
+        """Leave the network and come back (27.007 section 8.2): what was in the air is over. False: it stays.
+
+        Raises `AtError` when it does not come back.
+        """
+        if not await self._accepted("AT+CFUN=4"):
+            return False
+        await self._at.command("AT+CFUN=1")
+        return True
+
     async def read_iccid(self) -> str:
         """The SIM's own number, readable before the PIN on most modems; "" if not."""
         for command in self.dialect.iccid:

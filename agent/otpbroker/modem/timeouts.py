@@ -16,6 +16,7 @@ TIMEOUTS = MappingProxyType(
         "+CPIN": Patience(
             20.0, "checking a PIN makes the SIM and then all its files be read; manuals name 5 to 15 s"
         ),
+        "+CFUN": Patience(15.0, "leaving the network is told to it; manuals name 10 to 15 s"),
         "+COPS": Patience(15.0, "asks the radio; sticks that just registered take about 10 s"),
         "+CSCA": Patience(10.0, "reads and writes the SIM, which the modem may be reading itself"),
         "+CNUM": Patience(10.0, "reads the SIM's phone book"),

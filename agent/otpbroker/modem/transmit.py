@@ -9,6 +9,7 @@ from otpbroker.errors import Rejected
 from otpbroker.modem.answers import number
 from otpbroker.modem.at import AtConversation
 from otpbroker.modem.causes import retry, unclear
+from otpbroker.modem.owed import LONGEST_AIR
 from otpbroker.modem.results import AtError, AtFailure, AtTimeout, LinkLost, NotSubmitted, TooLate
 from otpbroker.sms.submission import Refused, Retry, SendResult, Sent, Sms, Unknown
 
@@ -16,7 +17,6 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED = 50
 _LEAST_LIMIT = 10.0  # seconds; a network that is asked again after that is asked twice
-_MOST_LIMIT = 60.0  # by then every modem's own timer for the network's answer is over (24.011 section 10, TC1M)
 
 
 class AirTimes:
@@ -33,7 +33,7 @@ class AirTimes:
         if not self._seconds:
             return first
         ordered = sorted(self._seconds)
-        return min(_MOST_LIMIT, max(_LEAST_LIMIT, 4 * ordered[int(0.95 * (len(ordered) - 1))]))
+        return min(LONGEST_AIR, max(_LEAST_LIMIT, 4 * ordered[int(0.95 * (len(ordered) - 1))]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,11 @@ class Transmitter:
         self._may_keep_link = keeps_link
         self._first_limit = first_limit
         self.refusal: AtError | None = None  # why the last part was not taken
+        self.unanswered_since: float | None = None  # of a part whose reference may still come, on the loop's clock
 
     async def send(self, parts: tuple[Part, ...], deadline: float, *, more: bool) -> SendResult:
         """Every part in order; `deadline` on the loop's clock. From the first PDU on it cannot be cancelled."""
-        self.refusal = None
+        self.refusal = self.unanswered_since = None
         if self._may_keep_link and (more or len(parts) > 1):
             await self._keep_link()
         references: tuple[int, ...] = ()
@@ -91,8 +92,7 @@ class Transmitter:
             except AtError as error:
                 return self._failed(error, references)
             except AtTimeout as failure:
-                reference = number(failure.lines, "+CMGS:")
-                return Unknown("no-answer", references if reference is None else (*references, reference))
+                return self._unanswered(failure, begun, references)
             except LinkLost:
                 return Unknown("link-lost", references)
             reference = number(lines, "+CMGS:")
@@ -121,6 +121,13 @@ class Transmitter:
             case LinkLost():
                 return self._unsent("link-lost", references)
         return self._unsent("out-of-step", references)
+
+    def _unanswered(self, failure: AtTimeout, begun: float, references: tuple[int, ...]) -> SendResult:
+        reference = number(failure.lines, "+CMGS:")
+        if reference is not None:
+            return Unknown("no-answer", (*references, reference))
+        self.unanswered_since = begun
+        return Unknown("no-answer", references)
 
     def _failed(self, error: AtError, references: tuple[int, ...]) -> SendResult:
         """The modem's word on a PDU that it had."""

@@ -9,6 +9,8 @@ from otpbroker.messaging.in_air import LISTEN_LIMIT, InAir
 from otpbroker.messaging.message import Message
 from otpbroker.messaging.outcome import State
 
+IMEI = "490154203237518"
+
 
 class Finished(list[tuple[str, State, tuple[int, ...]]]):
     def __call__(self, message: Message, state: State, references: tuple[int, ...]) -> None:
@@ -20,7 +22,7 @@ def finished() -> Finished:
     return Finished()
 
 
-def left(message_id: str, modem_id: str | None, parts: int = 1) -> Message:
+def left(message_id: str, modem_id: str | None, parts: int = 1, imei: str = IMEI) -> Message:
     return Message(
         id=message_id,
         origin=Origin("rest", "shop"),
@@ -32,6 +34,7 @@ def left(message_id: str, modem_id: str | None, parts: int = 1) -> Message:
         expires_at=300.0,
         deadline=1300.0,
         modem_id=modem_id,
+        imei=imei,
         state=State.SENDING,
     )
 
@@ -40,18 +43,26 @@ async def test_only_the_modem_that_had_a_message_is_listened_to(finished: Finish
     in_air = InAir()
     in_air.begin([left("a", "m1")], finished)
     assert (in_air.expected("m1"), in_air.expected("m2")) == (True, False)
-    in_air.arrived("m2", 5)
+    in_air.arrived("m2", 5, IMEI)
     in_air.over("m2")
     assert not finished
-    in_air.arrived("m1", 6)
+    in_air.arrived("m1", 6, IMEI)
     assert finished == [("a", State.SENT, (6,))]
+
+
+async def test_what_another_modem_says_in_its_place_proves_nothing(finished: Finished) -> None:
+    """Two sticks changed their ports, or their numbers, while no process listened."""
+    in_air = InAir()
+    in_air.begin([left("a", "m1", imei="356938035643809")], finished)
+    in_air.arrived("m1", 6, IMEI)
+    assert finished == [("a", State.UNKNOWN, ())]
 
 
 async def test_a_message_ends_once(finished: Finished) -> None:
     in_air = InAir()
     in_air.begin([left("a", "m1")], finished)
     in_air.over("m1")
-    in_air.arrived("m1", 6)
+    in_air.arrived("m1", 6, IMEI)
     in_air.close()
     await asyncio.sleep(LISTEN_LIMIT * 2)
     assert finished == [("a", State.UNKNOWN, ())]
@@ -60,7 +71,7 @@ async def test_a_message_ends_once(finished: Finished) -> None:
 async def test_the_answer_to_one_of_several_parts_proves_nothing_of_the_others(finished: Finished) -> None:
     in_air = InAir()
     in_air.begin([left("a", "m1", parts=3)], finished)
-    in_air.arrived("m1", 6)
+    in_air.arrived("m1", 6, IMEI)
     assert finished == [("a", State.UNKNOWN, (6,))]
 
 
@@ -77,7 +88,7 @@ async def test_two_messages_of_one_modem_both_end(finished: Finished) -> None:
     """The older one's end could not be written: the file system was full."""
     in_air = InAir()
     in_air.begin([left("old", "m1"), left("new", "m1"), left("nowhere", None), left("lost", None)], finished)
-    in_air.arrived("m1", 6)
+    in_air.arrived("m1", 6, IMEI)
     in_air.close()
     assert sorted(finished) == [
         ("lost", State.UNKNOWN, ()),
@@ -89,7 +100,7 @@ async def test_two_messages_of_one_modem_both_end(finished: Finished) -> None:
 
 async def test_before_the_journal_was_read_nothing_is_expected() -> None:
     in_air = InAir()
-    in_air.arrived("m1", 6)
+    in_air.arrived("m1", 6, IMEI)
     in_air.over("m1")
     assert not in_air.expected("m1")
     in_air.close()

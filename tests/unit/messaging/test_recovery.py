@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core import RECEIVER, Core, StartCore, settings
-from fakes import FakeSender, modem, senders, texts
+from fakes import IMEI, FakeSender, modem, senders, texts
 from otpbroker.messaging.command import RequestOtp, VerifyOtp
 from otpbroker.messaging.in_air import LISTEN_LIMIT
 from otpbroker.messaging.outcome import Outcome, State
@@ -70,12 +70,20 @@ async def test_without_a_late_answer_what_was_in_the_air_is_unknown_and_not_sent
 async def test_a_late_answer_makes_it_sent(start_core: StartCore, crashed: Core, ram_folder: Path) -> None:
     core = await start_core(FakeSender(modem("m1")), folder=crashed.killed(ram_folder / "after"))
     assert core.in_air.expected("m1")
-    core.in_air.arrived("m1", 77)
+    core.in_air.arrived("m1", 77, IMEI)
     after = (await outcomes(core, crashed))["in the air"]
     assert (after.state, after.references, after.error) == (State.SENT, (77,), None)
     assert not core.in_air.expected("m1")
     core.in_air.over("m1")
     assert (await outcomes(core, crashed))["in the air"].state is State.SENT
+
+
+async def test_a_late_answer_of_another_modem_in_its_place_is_not_believed(
+    start_core: StartCore, crashed: Core, ram_folder: Path
+) -> None:
+    core = await start_core(FakeSender(modem("m1")), folder=crashed.killed(ram_folder / "after"))
+    core.in_air.arrived("m1", 77, "356938035643809")
+    assert (await outcomes(core, crashed))["in the air"].state is State.UNKNOWN
 
 
 async def test_nobody_waits_for_ever_for_a_modem_that_does_not_come_back(

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from scripted_modem import ScriptedModem
+from scripted_modem import IMEI, ScriptedModem
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.events import Bus
 from otpbroker.modem.modem import Modem
+from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.sim import PinMemory
 from otpbroker.sms.submission import SendResult, Sms
 from virtual_run import now
@@ -28,8 +29,8 @@ class Late:
     def expected(self, modem_id: str) -> bool:
         return modem_id == self.modem and "over" not in self.told
 
-    def arrived(self, modem_id: str, reference: int) -> None:
-        assert modem_id == self.modem
+    def arrived(self, modem_id: str, reference: int, imei: str) -> None:
+        assert (modem_id, imei) == (self.modem, IMEI)
         self.told.append(reference)
 
     def over(self, modem_id: str) -> None:
@@ -62,6 +63,7 @@ class Desk:
             late=self.late,
             pins=pins or PinMemory(),
             on_change=self._changed,
+            owed=OwedAnswers(now),
         )
 
     def _changed(self) -> None:

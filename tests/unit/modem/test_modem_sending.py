@@ -11,6 +11,8 @@ from otpbroker.events import ModemState
 from otpbroker.sms.submission import Refused, Retry, SendResult, Sent, Sms, Unknown
 from virtual_run import in_virtual_time, now
 
+STAYS: dict[str, str | None] = {"AT+CFUN=4": "ERROR"}  # does not leave the network when it is asked to
+
 
 @in_virtual_time
 async def test_every_part_gets_its_reference() -> None:
@@ -163,20 +165,94 @@ async def test_without_a_prompt_it_is_given_up_and_the_modem_comes_back() -> Non
 
 @in_virtual_time
 async def test_silence_after_the_pdu_is_unknown_and_the_late_answer_spoils_nothing() -> None:
-    wire = ScriptedModem(on_pdu=lambda _: None)
+    wire = ScriptedModem(STAYS, on_pdu=lambda _: None)
     desk = Desk(wire)
     async with desk.ready() as modem:
         began = now()
         assert await send(modem) == Unknown("no-answer")
         assert now() - began == pytest.approx(30, abs=0.1)
         assert modem.status.state is ModemState.RECOVERING
-        await asyncio.sleep(0)
+        await asyncio.sleep(7)
+        assert not modem.ready
+        assert "may still come" in modem.status.detail
+        wire.say("\r\nOK\r\n")  # anybody's
+        await asyncio.sleep(7)
+        assert not modem.ready
         wire.say("\r\n+CMGS: 77\r\n\r\nOK\r\n")
         await desk.until(lambda: modem.ready)
+        assert now() - began == pytest.approx(44, abs=0.2)
         wire.on_pdu = wire.accept
         assert await send(modem) == Sent((1,))
     assert len(desk.opened) == 1
     assert wire.lines.count("AT+CMGF=0") == 2  # it may have restarted silently
+
+
+@in_virtual_time
+@pytest.mark.parametrize("answer", [None, "+CMS ERROR: 38"])
+async def test_an_answer_that_was_given_up_is_never_taken_for_the_next_messages(answer: str | None) -> None:
+    """A modem that takes commands while it sends: the next message waits until no answer can come any more."""
+    wire = ScriptedModem(STAYS, on_pdu=lambda _: None)
+    desk = Desk(wire)
+    async with desk.ready() as modem:
+        began = now()
+        assert await send(modem) == Unknown("no-answer")
+        assert await send(modem) == Refused("not-ready", Retry.LATER)
+        await asyncio.sleep(10)
+        if answer:
+            wire.say(f"\r\n{answer}\r\n")
+        await desk.until(lambda: modem.ready)
+        assert now() - began == pytest.approx(40 if answer else 60, abs=0.2)
+        wire.on_pdu = wire.accept
+        assert await send(modem) == Sent((1,))
+
+
+@in_virtual_time
+async def test_a_modem_that_leaves_the_network_has_nothing_in_the_air_and_is_soon_back() -> None:
+    wire = ScriptedModem(on_pdu=lambda _: None)
+    desk = Desk(wire)
+    async with desk.ready() as modem:
+        assert await send(modem) == Unknown("no-answer")
+        began = now()
+        await desk.until(lambda: modem.ready)
+        assert now() - began < 1
+        again = wire.lines[wire.lines.index("AT+CFUN=4") :]
+        assert again[:2] == ["AT+CFUN=4", "AT+CFUN=1"]
+        assert "AT+CMGF=0" in again
+
+
+@in_virtual_time
+async def test_a_modem_that_does_not_come_back_to_the_network_is_opened_anew() -> None:
+    stuck = ScriptedModem({"AT+CFUN=1": "+CME ERROR: 100"}, on_pdu=lambda _: None)
+    desk = Desk(stuck, ScriptedModem())
+    async with desk.ready() as modem:
+        assert await send(modem) == Unknown("no-answer")
+        await desk.until(lambda: modem.ready)
+        assert stuck.closed
+    assert len(desk.opened) == 2
+
+
+@in_virtual_time
+async def test_a_modem_that_was_unplugged_owes_no_answer() -> None:
+    wire = ScriptedModem(on_pdu=lambda _: None)
+    desk = Desk(wire, ScriptedModem())
+    async with desk.ready() as modem:
+        assert await send(modem) == Unknown("no-answer")
+        began = now()
+        wire.hang_up()
+        await desk.until(lambda: modem.ready)
+        assert now() - began < 2
+        assert await send(modem) == Sent((1,))
+
+
+@in_virtual_time
+async def test_a_reference_that_came_without_its_end_is_no_answer_to_wait_for() -> None:
+    wire = ScriptedModem(on_pdu=lambda _: "+CMGS: 5")
+    desk = Desk(wire)
+    async with desk.ready() as modem:
+        assert await send(modem) == Unknown("no-answer", (5,))
+        began = now()
+        await desk.until(lambda: modem.ready)
+        assert now() - began < 2
 
 
 @in_virtual_time

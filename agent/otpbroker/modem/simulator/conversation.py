@@ -18,7 +18,7 @@ from otpbroker.modem.simulator.equipment import Equipment
 from otpbroker.modem.simulator.message_commands import execute
 from otpbroker.modem.simulator.network import Network
 from otpbroker.modem.simulator.phone import Part
-from otpbroker.modem.simulator.replies import AtError, Cme, Cms, Lines, Prompt, Reply, Restart, Ussd
+from otpbroker.modem.simulator.replies import AtError, Cme, Cms, Lines, Prompt, RadioOff, Reply, Restart, Ussd
 from otpbroker.modem.simulator.timers import Timers
 from otpbroker.sms.submission import Sms
 
@@ -51,6 +51,7 @@ class Conversation:
         self._busy = False
         self._deaf = False
         self._timers = Timers()
+        self._late_timers = Timers()  # answers that the terminal may have given up
         self._storm_timers = Timers()
         self._storm_lines = itertools.cycle(_STORM)
         self.obey(equipment.behaviour)
@@ -81,6 +82,7 @@ class Conversation:
     def restart(self) -> None:
         """The modem starts anew: all that was going on is gone, and it is deaf while it boots."""
         self._timers.cancel()
+        self._late_timers.cancel()
         self._entry.clear()
         self._prompt = None
         self._busy = False
@@ -96,6 +98,7 @@ class Conversation:
     def close(self) -> None:
         self._deaf = True
         self._timers.cancel()
+        self._late_timers.cancel()
         self._storm_timers.cancel()
 
     def _booted(self) -> None:
@@ -151,6 +154,8 @@ class Conversation:
             match reply:
                 case Ussd(code):
                     self._answer_ussd(code)
+                case RadioOff():
+                    self._late_timers.cancel()
                 case Restart():
                     self.restart()
 
@@ -211,7 +216,7 @@ class Conversation:
             case Fate.LOST_OK:
                 pass
             case Fate.LATE_OK:
-                self._timers.after(equipment.behaviour.late, lambda: self._answer(sent, "OK"))
+                self._late_timers.after(equipment.behaviour.late, lambda: self._answer(sent, "OK"))
             case Fate.UNPLUG:
                 self._unplug()
             case _:

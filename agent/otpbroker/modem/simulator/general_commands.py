@@ -5,7 +5,7 @@ from collections.abc import Callable
 from otpbroker.modem.simulator.command_line import AtCommand, Kind
 from otpbroker.modem.simulator.equipment import HOME, ROAMING, Equipment, Settings
 from otpbroker.modem.simulator.network import decode_text
-from otpbroker.modem.simulator.replies import AtError, Cme, Lines, Reply, Restart, Ussd
+from otpbroker.modem.simulator.replies import AtError, Cme, Lines, RadioOff, Reply, Restart, Ussd
 
 Handler = Callable[[Equipment, AtCommand], Reply]
 
@@ -197,7 +197,7 @@ def _functionality(modem: Equipment, command: AtCommand) -> Reply:
             return Restart()
         case Kind.SET, ["0" | "1" | "4" as level, *_]:
             modem.radio_on = level == "1"
-            return ()
+            return () if modem.radio_on else RadioOff()
         case _:
             raise AtError(Cme.INVALID_PARAMETER)
 

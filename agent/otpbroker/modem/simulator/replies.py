@@ -73,5 +73,10 @@ class Restart:
     """OK, then the modem starts anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class RadioOff:
+    """OK; what the network still owed an answer is over."""
+
+
 Lines = tuple[str, ...]
-Reply = Lines | Prompt | Ussd | Restart
+Reply = Lines | Prompt | Ussd | Restart | RadioOff

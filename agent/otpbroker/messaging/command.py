@@ -46,12 +46,13 @@ class Unblock:
 
 @dataclass(frozen=True, slots=True)
 class RequestOtp:
-    """`template` holds one `%s` for the code."""
+    """`template` holds one `%s` for the code; `made_at` is `date_time` as Unix seconds."""
 
     receiver: str
     reference: str
     template: str = field(repr=False)
     expires_at: float | None = None
+    made_at: float | None = None
     date_time: str = ""
     subject: str = field(default="", repr=False)
     id: str | None = None

@@ -6,7 +6,6 @@ nothing was sent does the message go to the next modem.
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,7 +32,6 @@ RETRY_ROUNDS = 2  # after every modem of the route refused for the moment
 RETRY_PAUSE = 2.0  # seconds before a further round; +CMS ERROR 512/515 clear within about this time
 DOUBT_AFTER = 10.0  # seconds of air time; networks answer within two to five, what waits should not wait longer
 KEEP_OUTCOMES = 86400.0  # seconds that a final outcome is remembered, at least
-KEEP_REFUSED = 1000  # outcomes of messages that were refused at once
 HOUSEKEEPING = 3600.0
 
 
@@ -65,7 +63,6 @@ class Delivery:
         self._references = References()
         self._pool = Pool(fleet, lambda: config().device.country_code, clock, self._expired)
         self._open: dict[str, Message] = {}
-        self._refused: OrderedDict[str, tuple[Outcome, str]] = OrderedDict()
         self._lanes: dict[Sender, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -93,12 +90,8 @@ class Delivery:
         self._wait_for_sender(message)
 
     def refuse(self, message: Message, state: State, error: str, detail: str) -> Outcome:
-        """End a message that never waited. The journal has no place for it: refusals may come without number."""
-        outcome = self._finish(message, state, error=error, detail=detail, kept=False)
-        self._refused[message.id] = (outcome, message.origin.caller)
-        if len(self._refused) > KEEP_REFUSED:
-            self._refused.popitem(last=False)
-        return outcome
+        """End a message that never waited."""
+        return self._finish(message, state, error=error, detail=detail, waited=False)
 
     def release(self) -> None:
         """End every wait for a final outcome; the messages go on."""
@@ -112,7 +105,7 @@ class Delivery:
             if caller is not None and message.origin.caller != caller:
                 return None
             return await message.settled(wait)
-        known = self._refused.get(message_id) or self._journal.outcome(message_id)
+        known = self._journal.outcome(message_id)
         if known is None or (caller is not None and known[1] != caller):
             return None
         return known[0]
@@ -209,9 +202,10 @@ class Delivery:
             return
         message.refused_by.clear()
         message.rounds += 1
-        if message.rounds > RETRY_ROUNDS or not self._has_route(message):
-            self._finish(message, State.FAILED, error=cause, detail="every modem refused it")
+        if message.rounds > RETRY_ROUNDS or self._pool.barred(message):
+            self._finish(message, State.FAILED, error=cause, detail=_why_not(cause))
             return
+        # Where all modems are gone for the moment it waits for them, as what was accepted and never tried does.
         self._wait_for_sender(message, pause=RETRY_PAUSE * message.rounds)
 
     def _has_route(self, message: Message) -> bool:
@@ -277,14 +271,17 @@ class Delivery:
         references: tuple[int, ...] = (),
         error: str | None = None,
         detail: str = "",
-        kept: bool = True,
+        waited: bool = True,
     ) -> Outcome:
-        """The end of a message; `kept`: it is in the journal."""
+        """The end of a message; one that `waited` is in the journal already."""
         self._enter(message, state)
         outcome = replace(message.outcome, references=references, error=error, detail=detail)
         message.result = outcome
-        if kept:
+        if waited:
             self._record(message.id, outcome)
+        else:
+            with _best_effort(f"the outcome of {message.id} is not in it"):
+                self._journal.refuse(message, reported=not self._config().sms.report)
         with _best_effort(f"what depends on the outcome of {message.id} is not in it"):
             self._on_final(message, state)
         if self._config().sms.report:
@@ -324,6 +321,11 @@ def _what_is_known(cause: str, sent: int, parts: int) -> str:
     if cause.startswith("cms-"):
         return "the network did not confirm it"
     return "the modem's answer is missing"
+
+
+def _why_not(cause: str) -> str:
+    """A modem's word has a code of its kind; all other causes are of modems that could not say one."""
+    return "every modem refused it" if cause.startswith(("cms-", "cme-", "at-")) else "no modem could take it"
 
 
 def _restored(left: Left) -> Message:

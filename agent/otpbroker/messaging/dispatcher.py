@@ -172,9 +172,10 @@ class Dispatcher:
     async def _request_otp(self, command: RequestOtp, origin: Origin, wait: float | None) -> OtpRequested:
         _require_number(command.receiver)
         now = self._clock.now()
-        expires_at = self._expiry(command.expires_at, None, now)
+        expires_at = self._expiry(command.expires_at, command.made_at, now)
         if expires_at <= now:
-            raise Rejected("expired", "its time had passed when it came", field="expiration")
+            field = "date_time" if command.expires_at is None else "expiration"
+            raise Rejected("expired", "its time had passed when it came", field=field)
         receiver = self._normal(command.receiver)
         code, ticket = self._otps.create(command, receiver, expires_at, origin.caller)
         text = command.template.replace("%s", code)
@@ -208,11 +209,11 @@ class Dispatcher:
     async def _earlier(self, identity: Identity, command: SendSms, wait: float | None) -> Outcome | None:
         """The outcome of the message that this one repeats."""
         since = self._clock.now() - self._config().sms.duplicate_window
-        held = self._journal.holder(identity.key, since)
+        held = self._journal.holder(identity, since)
         if held is None:
             return None
-        message_id, fingerprint = held
-        if not hmac.compare_digest(fingerprint, identity.fingerprint):
+        message_id, same = held
+        if not same:
             if command.strict_id:
                 raise Rejected("id-reused", "this id was used for another message", field="id")
             return None  # clients that number every message 1 exist, and must keep working

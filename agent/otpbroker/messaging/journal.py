@@ -7,6 +7,7 @@ microseconds of memory traffic and are made on the loop's thread: what a method 
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from otpbroker.sealing import Sealer
 # Rows of final outcomes, of about 400 octets each. Beyond it the oldest go, and their ids may be used again: a
 # device that sends all day long at full speed then knows ids again for hours instead of the configured window.
 MOST_OUTCOMES = 50_000
+MOST_REFUSED = 1000  # rows of messages that were refused at once: those may come without number
 MOST_OTPS = 20_000
 _BATCH = 200  # rows that go at once; what changes must fit into the reserve
+_FEW = 32  # rows that go at once when the reserve is all the room that there is
 
 _OPEN_STATES = (State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value)
 _VERSION = 3  # of the schema; a journal never outlives a boot, so there is nothing to migrate
@@ -29,7 +32,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
     id TEXT PRIMARY KEY,
     caller TEXT NOT NULL,
-    idempotency_key BLOB UNIQUE,
+    idempotency_key BLOB,
     fingerprint BLOB,
     state TEXT NOT NULL,
     source TEXT NOT NULL,
@@ -47,8 +50,11 @@ CREATE TABLE IF NOT EXISTS message (
     error TEXT,
     detail TEXT NOT NULL DEFAULT '',
     reported INTEGER NOT NULL DEFAULT 0,
+    refused INTEGER NOT NULL DEFAULT 0,
     sealed BLOB
 );
+CREATE INDEX IF NOT EXISTS message_identity ON message (idempotency_key, fingerprint);
+CREATE INDEX IF NOT EXISTS message_refused ON message (changed_at) WHERE refused = 1;
 CREATE INDEX IF NOT EXISTS message_changed ON message (changed_at);
 CREATE INDEX IF NOT EXISTS message_unreported ON message (reported) WHERE reported = 0;
 CREATE TABLE IF NOT EXISTS otp (
@@ -59,6 +65,15 @@ CREATE TABLE IF NOT EXISTS otp (
     replaceable INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+
+
+_INSERT = (
+    "INSERT INTO message (id, caller, idempotency_key, fingerprint, state, source, receiver, accepted_at,"
+    " expires_at, deadline, changed_at, parts, length, encoding, modem_id, error, detail, reported, refused,"
+    " sealed) VALUES ("
+    ":id, :caller, :idempotency_key, :fingerprint, :state, :source, :receiver, :accepted_at, :expires_at,"
+    " :deadline, :changed_at, :parts, :length, :encoding, :modem_id, :error, :detail, :reported, :refused, :sealed)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +127,14 @@ class Journal:
         self._file = JournalFile(folder, _SCHEMA, _VERSION)
         self.key = self._file.key
         self._sealer = Sealer(self.key)
-        (self._finals,) = self._file.execute(
-            "SELECT count(*) FROM message WHERE state NOT IN (?, ?, ?)", _OPEN_STATES
-        ).fetchone()
-        (self._otps,) = self._file.execute("SELECT count(*) FROM otp").fetchone()
+        self._finals = self._refused = self._otps = 0
+        self._count()
 
     def close(self) -> None:
         self._file.close()
 
     def accept(self, message: Message, text: str, identity: Identity | None = None) -> None:
-        """Write a new message; an older one with the same key lets go of it.
-
-        Raises `Unavailable`: then nothing was accepted.
-        """
+        """Write a new message. Raises `Unavailable`: then nothing was accepted."""
         secret = {
             "receiver": message.receiver,
             "text": text,
@@ -132,44 +142,38 @@ class Journal:
             "otp_ticket": message.otp_ticket,
         }
         sealed = self._sealer.seal(json.dumps(secret).encode(), message.id)
-        outcome = message.outcome
-        if not self._file.has_reserve():
+        if self._accepted(message, identity, sealed):
+            return
+        self._make_room()
+        if not self._accepted(message, identity, sealed):
             raise Unavailable("journal-full", "the journal takes nothing now", remedy="try again later")
-        with self._file.write():
-            if identity is not None:
-                self._file.execute(
-                    "UPDATE message SET idempotency_key = NULL WHERE idempotency_key = ?", (identity.key,)
-                )
-            self._file.execute(
-                "INSERT INTO message (id, caller, idempotency_key, fingerprint, state, source, receiver,"
-                " accepted_at, expires_at, deadline, changed_at, parts, length, encoding, modem_id, sealed)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    message.id,
-                    message.origin.caller,
-                    identity and identity.key,
-                    identity and identity.fingerprint,
-                    message.state.value,
-                    outcome.source,
-                    outcome.receiver,
-                    message.accepted_at,
-                    message.expires_at,
-                    message.deadline,
-                    outcome.changed_at,
-                    outcome.parts,
-                    outcome.length,
-                    outcome.encoding,
-                    message.modem_id,
-                    sealed,
-                ),
-            )
 
-    def holder(self, key: bytes, since: float) -> tuple[str, bytes] | None:
-        """The message accepted after a Unix time that holds an idempotency key: its id and fingerprint."""
-        row = self._file.execute(
-            "SELECT id, fingerprint FROM message WHERE idempotency_key = ? AND accepted_at > ?", (key, since)
+    def refuse(self, message: Message, *, reported: bool) -> None:
+        """Write a message that ended without ever waiting, for a while: it may be asked after, and reported."""
+        with self._file.write():
+            self._insert(message, reported=reported, refused=True)
+            self._refused += 1
+            if self._refused > MOST_REFUSED:
+                self._refused -= self._file.execute(
+                    "DELETE FROM message WHERE rowid IN (SELECT rowid FROM message WHERE refused = 1"
+                    " ORDER BY changed_at LIMIT ?)",
+                    (_BATCH,),
+                ).rowcount
+
+    def holder(self, identity: Identity, since: float) -> tuple[str, bool] | None:
+        """The message accepted after a Unix time that holds this identity: its id, and whether its content is the
+        same. One with the same content comes first: clients that give all their messages one id exist.
+        """
+        exact = self._file.execute(
+            "SELECT id FROM message WHERE idempotency_key = ? AND fingerprint = ? AND accepted_at > ? LIMIT 1",
+            (identity.key, identity.fingerprint, since),
         ).fetchone()
-        return None if row is None else (row[0], row[1])
+        if exact is not None:
+            return exact[0], True
+        other = self._file.execute(
+            "SELECT id FROM message WHERE idempotency_key = ? AND accepted_at > ? LIMIT 1", (identity.key, since)
+        ).fetchone()
+        return None if other is None else (other[0], False)
 
     def sending(self, message: Message) -> None:
         """From now on a crash makes this message `unknown`; if this can't be written, it must not be sent."""
@@ -215,7 +219,7 @@ class Journal:
                 rows
                 - self._file.execute(
                     "DELETE FROM message WHERE rowid IN (SELECT rowid FROM message WHERE state NOT IN (?, ?, ?)"
-                    " ORDER BY rowid LIMIT ?)",
+                    " AND refused = 0 ORDER BY rowid LIMIT ?)",
                     (*_OPEN_STATES, _BATCH),
                 ).rowcount
             )
@@ -294,15 +298,18 @@ class Journal:
         """Delete final outcomes that changed before a Unix time: their ids may be used again."""
 
         def write() -> int:
-            self._otps -= self._file.execute("DELETE FROM otp WHERE expires_at < ?", (before,)).rowcount
+            self._file.execute("DELETE FROM otp WHERE expires_at < ?", (before,))
             return self._file.execute(
                 "DELETE FROM message WHERE rowid IN (SELECT rowid FROM message WHERE changed_at < ?"
                 " AND state NOT IN (?, ?, ?) LIMIT ?)",
                 (before, *_OPEN_STATES, _BATCH),
             ).rowcount
 
-        while deleted := self._write_at_last(write):
-            self._finals -= deleted
+        while self._write_at_last(write):
+            pass
+        with suppress(Unavailable):
+            self._file.shrink()
+        self._count()
 
     def put_otp(self, reference: bytes, row: OtpRow) -> None:
         """Keep a one-time password; when there are too many, those go that expire first."""
@@ -329,6 +336,72 @@ class Journal:
     def drop_otp(self, reference: bytes) -> None:
         with self._file.write():
             self._file.execute("DELETE FROM otp WHERE reference = ?", (reference,))
+
+    def _accepted(self, message: Message, identity: Identity | None, sealed: bytes) -> bool:
+        """Whether it could be written, with room left for its end."""
+        if not self._file.has_reserve():
+            return False
+        try:
+            with self._file.write():
+                self._insert(message, identity=identity, sealed=sealed)
+        except Unavailable:
+            return False
+        return True
+
+    def _insert(
+        self,
+        message: Message,
+        *,
+        identity: Identity | None = None,
+        sealed: bytes | None = None,
+        reported: bool = False,
+        refused: bool = False,
+    ) -> None:
+        outcome = message.outcome
+        row = {
+            "id": message.id,
+            "caller": message.origin.caller,
+            "idempotency_key": identity and identity.key,
+            "fingerprint": identity and identity.fingerprint,
+            "state": outcome.state.value,
+            "source": outcome.source,
+            "receiver": outcome.receiver,
+            "accepted_at": message.accepted_at,
+            "expires_at": message.expires_at,
+            "deadline": message.deadline,
+            "changed_at": outcome.changed_at,
+            "parts": outcome.parts,
+            "length": outcome.length,
+            "encoding": outcome.encoding,
+            "modem_id": message.modem_id,
+            "error": outcome.error,
+            "detail": outcome.detail,
+            "reported": int(reported),
+            "refused": int(refused),
+            "sealed": sealed,
+        }
+        self._file.execute(_INSERT, row)
+
+    def _count(self) -> None:
+        (self._finals,) = self._file.execute(
+            "SELECT count(*) FROM message WHERE state NOT IN (?, ?, ?) AND refused = 0", _OPEN_STATES
+        ).fetchone()
+        (self._refused,) = self._file.execute("SELECT count(*) FROM message WHERE refused = 1").fetchone()
+        (self._otps,) = self._file.execute("SELECT count(*) FROM otp").fetchone()
+
+    def _make_room(self) -> None:
+        """The RAM file system is full: the older half of the outcomes goes before its time, for new messages."""
+        self._file.give_reserve_up()
+        with suppress(Unavailable):
+            for _ in range(self._finals // 2 // _FEW):
+                with self._file.write():
+                    self._file.execute(
+                        "DELETE FROM message WHERE rowid IN (SELECT rowid FROM message WHERE state NOT IN (?, ?, ?)"
+                        " AND reported = 1 ORDER BY rowid LIMIT ?)",
+                        (*_OPEN_STATES, _FEW),
+                    )
+            self._file.shrink()
+        self._count()
 
     def _write_at_last(self, change: Callable[[], int]) -> int:
         """Write what has happened already: on a full file system the reserve is given up for it."""

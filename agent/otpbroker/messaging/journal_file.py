@@ -6,7 +6,7 @@ Nothing in it outlives a power cut. A file that can't be read is given up: the a
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class JournalFile:
         _require_ram(folder)
         self._folder = folder
         self._has_reserve = False
+        self._reserve.unlink(missing_ok=True)  # opening may need its room
         self.key = self._key()
         try:
             self._open(schema, version)
@@ -40,7 +41,7 @@ class JournalFile:
             self._open(schema, version)
         self._take_reserve()
 
-    def execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+    def execute(self, statement: str, values: Sequence[object] | Mapping[str, object] = ()) -> sqlite3.Cursor:
         return self._database.execute(statement, values)
 
     @contextmanager
@@ -54,6 +55,14 @@ class JournalFile:
             if self._database.in_transaction:
                 self._database.rollback()
             raise Unavailable("journal-full", "the journal takes nothing now", remedy="try again later") from error
+
+    def shrink(self) -> None:
+        """Give the room of deleted rows back to the file system; a few pages at once, for that takes room too."""
+        before, left = -1, self._free_pages()
+        while left and left != before:
+            with self.write():
+                self._database.execute("PRAGMA incremental_vacuum(8)").fetchall()
+            before, left = left, self._free_pages()
 
     def has_reserve(self) -> bool:
         """Whether something new may be begun: there will be room to write its end. Takes it again if it can."""
@@ -69,6 +78,9 @@ class JournalFile:
 
     def close(self) -> None:
         self._database.close()
+
+    def _free_pages(self) -> int:
+        return int(self._database.execute("PRAGMA freelist_count").fetchone()[0])
 
     @property
     def _reserve(self) -> Path:
@@ -103,6 +115,8 @@ class JournalFile:
             path.chmod(0o600)
             # TRUNCATE with secure_delete leaves no copy of an erased row; losing power loses the RAM anyway.
             for pragma in (
+                "auto_vacuum=INCREMENTAL",
+                "temp_store=MEMORY",
                 "locking_mode=EXCLUSIVE",
                 "journal_mode=TRUNCATE",
                 "synchronous=OFF",

@@ -69,6 +69,10 @@ class Pool:
             "no-modem", "No device connected", remedy="connect and activate a modem with a working SIM"
         )
 
+    def barred(self, message: Message) -> bool:
+        """Whether modems are there for it, but only such whose SIM will not carry it."""
+        return next(self._tiers(message), None) is None and any(self._route(message))
+
     def put(self, message: Message, pause: float = 0.0) -> None:
         """Hand the message to an idle sender, not before `pause` seconds, or let it wait until its deadline."""
         self._arrivals += 1
@@ -151,11 +155,7 @@ class Pool:
 
     def _tiers(self, message: Message) -> Iterator[Tier]:
         """The tiers with a sender that is available and has not refused this message, whole."""
-        if message.only_modem is not None:
-            tiers: tuple[Tier, ...] = ((message.only_modem,),) if message.only_modem in self._known else ()
-        else:
-            tiers = self._table.tiers(message.receiver) or self._last_resort.tiers(message.receiver)
-        for tier in tiers:
+        for tier in self._route(message):
             if not message.refused_by and not message.barred_by:
                 yield tier
             elif left := tuple(
@@ -164,6 +164,12 @@ class Pool:
                 if sender_id not in message.refused_by and sender_id not in message.barred_by
             ):
                 yield left
+
+    def _route(self, message: Message) -> tuple[Tier, ...]:
+        """The tiers for its receiver, whoever refused it."""
+        if message.only_modem is not None:
+            return ((message.only_modem,),) if message.only_modem in self._known else ()
+        return self._table.tiers(message.receiver) or self._last_resort.tiers(message.receiver)
 
     def _place(self, message: Message) -> None:
         tier = next(self._tiers(message), None)

@@ -70,6 +70,26 @@ def main() -> None:
     journal.accept(message("after"), "x")
     assert (folder / "journal.reserve").exists()
     print("accepts again when there is room")
+    fill(folder / "other")
+    journal.close()
+    journal = Journal(folder)
+    print("starts again on a full file system")
+    os.truncate(folder / "other", 0)
+    ended = []
+    try:
+        while True:
+            ended.append(message(f"ending-{len(ended)}"))
+            journal.accept(ended[-1], "x" * 1000)
+            ended[-1].state = State.SENT
+            journal.final(ended[-1].outcome, keeps_id=True)
+            if len(ended) == 8000:  # of its own messages alone it fills most of what there is
+                fill(folder / "other")
+            if len(ended) == 8500:
+                break
+    except Unavailable as refusal:
+        print("refused:", refusal.code)
+    else:
+        print("old outcomes make room: accepted")
 
 
 if __name__ == "__main__":

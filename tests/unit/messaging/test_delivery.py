@@ -152,6 +152,37 @@ async def test_in_the_end_it_failed_with_the_modems_cause(start_core: StartCore)
     assert (len(first.given), len(second.given)) == (3, 3)
 
 
+async def test_a_message_whose_modems_are_all_gone_for_the_moment_waits_for_them(start_core: StartCore) -> None:
+    """A modem that is started anew with the message in hand is no refusal of the message."""
+    sender = FakeSender(modem("m1"), recovering=False)
+    sender.answer(Refused("out-of-step", Retry.LATER))
+    core = await start_core(sender)
+    waiting = await core.send("a", wait=0.5)
+    sender.ready = False
+    core.dispatcher.senders_changed()
+    assert (await core.outcome(waiting.id, wait=30)).state is State.QUEUED
+    sender.ready = True
+    core.dispatcher.senders_changed()
+    assert (await core.outcome(waiting.id)).state is State.SENT
+
+
+async def test_what_no_modem_could_take_is_not_said_to_be_refused(start_core: StartCore) -> None:
+    sender = FakeSender(modem("m1"))
+    sender.answer(*[Refused("no-prompt", Retry.LATER)] * 9)
+    core = await start_core(sender)
+    outcome = await core.send("a")
+    assert (outcome.state, outcome.error, outcome.detail) == (State.FAILED, "no-prompt", "no modem could take it")
+
+
+async def test_a_message_that_every_sim_there_bars_fails_at_once(start_core: StartCore) -> None:
+    first, second = senders(modem("m1"), modem("m2"))
+    for each in (first, second):
+        each.answer(Refused("cms-8", Retry.ELSEWHERE))
+    core = await start_core(first, second)
+    outcome = await core.send("a", wait=5)
+    assert (outcome.state, outcome.detail) == (State.FAILED, "every modem refused it")
+
+
 async def test_a_message_between_two_rounds_still_expires_at_its_time(start_core: StartCore) -> None:
     sender = FakeSender(modem("m1"), air_time=0.5)
     sender.answer(*[BUSY] * 9)

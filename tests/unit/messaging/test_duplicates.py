@@ -49,9 +49,9 @@ async def test_a_repetition_attaches_to_the_message_that_is_open(core: Core, sen
 
 async def test_the_same_id_with_another_text_is_a_new_message(core: Core, sender: FakeSender) -> None:
     """Clients that number every message 1 exist, and must keep working."""
-    for text in ("a", "b", "b", "c"):
+    for text in ("a", "b", "b", "c", "a"):
         await core.send(text, message_id="1")
-    assert sender.texts == ["a", "b", "c"]
+    assert sender.texts == ["a", "b", "c"], "and repeat what they sent before their last message"
 
 
 async def test_the_same_id_for_another_receiver_is_a_new_message(core: Core, sender: FakeSender) -> None:

@@ -275,6 +275,25 @@ def test_the_oldest_outcomes_go_when_there_are_too_many(journal: Journal, monkey
     assert [left.id for left in journal.left()] == ["open"]
 
 
+def test_of_refused_messages_the_latest_are_known_and_no_other_outcome_goes_for_them(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "MOST_REFUSED", 20)
+    monkeypatch.setattr(journal_module, "_BATCH", 5)
+    kept = message("kept")
+    journal.accept(kept, TEXT, identity())
+    journal.final(ended(kept), keeps_id=True)
+    for number in range(100):
+        refused = message(f"{number}", accepted_at=float(number))
+        refused.state, refused.changed_at = State.BLOCKED, float(number)
+        journal.refuse(refused, reported=True)
+    known = [number for number in range(100) if journal.outcome(f"{number}")]
+    assert known == list(range(known[0], 100))
+    assert 15 <= len(known) <= 20
+    assert journal.outcome("kept") is not None
+    assert not list(journal.left())
+
+
 def test_of_too_many_one_time_passwords_those_go_that_end_first(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +322,8 @@ def test_on_a_full_file_system_an_end_is_written_and_old_rows_go() -> None:
         "left: 0 with text",
         "forgotten",
         "accepts again when there is room",
+        "starts again on a full file system",
+        "old outcomes make room: accepted",
     ], run.stderr
 
 
@@ -315,9 +336,10 @@ def identity(content: bytes = b"content") -> Identity:
 
 def test_an_id_is_held_since_its_message_was_accepted(journal: Journal) -> None:
     journal.accept(message(accepted_at=1000.0), TEXT, identity())
-    assert journal.holder(b"key", since=999.0) == ("a", b"content")
-    assert journal.holder(b"key", since=1000.0) is None
-    assert journal.holder(b"other", since=0.0) is None
+    assert journal.holder(identity(), since=999.0) == ("a", True)
+    assert journal.holder(identity(b"other content"), since=999.0) == ("a", False)
+    assert journal.holder(identity(), since=1000.0) is None
+    assert journal.holder(Identity(b"other", b"content"), since=0.0) is None
 
 
 @pytest.mark.parametrize("keeps_id", [True, False])
@@ -325,15 +347,18 @@ def test_an_id_is_kept_or_freed_at_the_end(journal: Journal, keeps_id: bool) -> 
     accepted = message()
     journal.accept(accepted, TEXT, identity())
     journal.final(ended(accepted), keeps_id=keeps_id)
-    assert (journal.holder(b"key", since=0.0) is not None) is keeps_id
+    assert (journal.holder(identity(), since=0.0) is not None) is keeps_id
     assert journal.outcome("a") is not None
 
 
-def test_the_newest_message_holds_an_id(journal: Journal) -> None:
+def test_every_content_that_came_with_an_id_holds_it(journal: Journal) -> None:
     journal.accept(message("a"), TEXT, identity(b"first"))
     journal.accept(message("b"), TEXT, identity(b"second"))
-    assert journal.holder(b"key", since=0.0) == ("b", b"second")
-    assert len(list(journal.left())) == 2
+    assert journal.holder(identity(b"first"), since=0.0) == ("a", True)
+    assert journal.holder(identity(b"second"), since=0.0) == ("b", True)
+    third = journal.holder(identity(b"third"), since=0.0)
+    assert third is not None
+    assert not third[1]
 
 
 def test_old_outcomes_are_forgotten_but_never_an_open_message(journal: Journal) -> None:

@@ -324,6 +324,21 @@ async def test_a_request_that_was_refused_leaves_the_reference_free(core: Core, 
     assert await verdict(core, sender.texts[-1][5:11]) is Verdict.VALID
 
 
+async def test_a_request_that_comes_after_its_time_sends_nothing(core: Core, sender: FakeSender) -> None:
+    """`date_time` and the configured life, as for a message: brokers deliver what they held for hours."""
+    for made_at, accepted in ((NOON - 3600, False), (NOON - 60, True)):
+        request = RequestOtp(RECEIVER, f"login-{made_at}", "Kode %s", made_at=made_at)
+        if accepted:
+            result = await core.submit(request)
+            assert isinstance(result, OtpRequested)
+            assert result.expires_at == made_at + core.config.sms.life
+        else:
+            with pytest.raises(Rejected) as refusal:
+                await core.submit(request)
+            assert (refusal.value.code, refusal.value.field) == ("expired", "date_time")
+    assert len(sender.given) == 1
+
+
 async def test_the_code_and_its_message_end_together(core: Core, sender: FakeSender) -> None:
     requested = await request(core, RequestOtp(RECEIVER, "login-1", "Kode %s", expires_at=NOON + 45))
     assert (requested.expires_at, requested.outcome.expires_at) == (NOON + 45, NOON + 45)

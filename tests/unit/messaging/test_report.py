@@ -226,6 +226,15 @@ async def test_old_files_go_and_nothing_else_does(tmp_path: Path) -> None:
     }
 
 
+async def test_the_lines_of_refused_messages_are_made_up_too(start_core: StartCore, ram_folder: Path) -> None:
+    core = await start_core(FakeSender(modem("m1")))
+    await core.dispatcher.blocklist.block("6281234567890")
+    blocked = await core.send("x")
+    again = await start_core(FakeSender(modem("m1")), folder=core.killed(ram_folder / "after"))
+    assert (await again.outcome(blocked.id)).state is State.BLOCKED
+    assert [outcome.id for outcome in again.journal.unreported()] == [blocked.id]
+
+
 async def test_the_lines_of_a_killed_agent_are_made_up(start_core: StartCore, ram_folder: Path) -> None:
     before = await start_core(FakeSender(modem("m1")))
     for number in range(3):

@@ -147,7 +147,7 @@ def test_an_otp_whose_message_waits_is_queued_and_can_be_verified_later() -> Non
 
     answer = wire.answer(OTP, waiting)
 
-    assert (answer["response_code"], answer["data"]) == ("1111", OTP_DATA)
+    assert (answer["response_code"], answer["data"]) == ("1111", {"id": OUTCOME.id} | OTP_DATA)
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.UNKNOWN, State.BLOCKED, State.EXPIRED])

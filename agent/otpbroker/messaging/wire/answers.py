@@ -112,7 +112,7 @@ def _otp_requested(item: Item, result: OtpRequested) -> Answer:
     if outcome.state is State.SENT:
         return _response(item.name, SUCCESS, _otp_data(item))
     if not outcome.state.final:
-        return _failure(item.name, QUEUED, _waits(outcome), "queued", _otp_data(item))
+        return _failure(item.name, QUEUED, _waits(outcome), "queued", {"id": outcome.id} | _otp_data(item))
     return _failure(item.name, FAILED, _problem(outcome), _code(outcome))
 
 

@@ -160,6 +160,7 @@ def _request_otp(fields: Fields) -> RequestOtp:
         reference=fields.text("reference"),
         template=template,
         expires_at=fields.seconds("expiration"),
+        made_at=fields.seconds("date_time"),
         date_time=fields.text("date_time", required=False),
         subject=fields.text("subject", required=False, longest=998),
         id=fields.text("id", required=False) or None,

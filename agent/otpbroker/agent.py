@@ -30,7 +30,7 @@ from otpbroker.web.connections import most_connections
 from otpbroker.web.hashing import HashingThread
 from otpbroker.web.listening import Listening
 from otpbroker.web.live import Monitor
-from otpbroker.web.server import Bound, Limits
+from otpbroker.web.server import Bound, Limits, tell_of_connections
 from otpbroker.web.sessions import Sessions
 from otpbroker.web.setup_code import SetupCode
 from otpbroker.web.tls import TlsFiles
@@ -80,6 +80,7 @@ class Agent:
 
     async def run(self, ready: Callable[[Ready], None], stop: asyncio.Event) -> None:
         """Work until `stop` is set, then end in order: listeners, modems (what is in the air), journal."""
+        asyncio.get_running_loop().set_exception_handler(tell_of_connections)
         closing = asyncio.Event()
         monitor = Monitor(self.bus)
         listeners = self._listeners(monitor, closing, await asyncio.to_thread(self._certificate))

@@ -190,9 +190,10 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def connection(bound: Bound) -> AsyncIterator[Connection]:
-    """A TCP connection, closed at the end however the server left it."""
-    reader, writer = await asyncio.open_connection(bound.host, bound.port)
+async def connection(bound: Bound, source: str | None = None) -> AsyncIterator[Connection]:
+    """A TCP connection, from the address `source` if given, closed at the end however the server left it."""
+    local = None if source is None else (source, 0)
+    reader, writer = await asyncio.open_connection(bound.host, bound.port, local_addr=local)
     try:
         yield reader, writer
     finally:

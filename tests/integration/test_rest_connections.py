@@ -18,8 +18,8 @@ from rest_server import Connection, connection
 
 from otpbroker.config.model import Listener
 from otpbroker.web.certificate import ensure_certificate
-from otpbroker.web.connections import LEAST, MOST, most_connections
-from otpbroker.web.server import Bound, Limits, Server
+from otpbroker.web.connections import LEAST, MOST, Connections, most_connections, vouch
+from otpbroker.web.server import Bound, Limits, Server, tell_of_connections
 from otpbroker.web.tls import TlsFiles
 
 QUICK = Limits(connections=8, idle=0.4, handshake=0.4)
@@ -44,6 +44,8 @@ class App:
         return "ok"
 
     async def hold(self) -> str:
+        """Its caller has the right credentials."""
+        vouch(request.scope)
         self.held.release()
         await self.let_go.wait()
         return "held"
@@ -90,11 +92,13 @@ async def hung_up(reader: asyncio.StreamReader, within: float = 2.5) -> bool:
 
 
 @asynccontextmanager
-async def several(bound: Bound, octets: bytes, count: int) -> AsyncIterator[list[Connection]]:
+async def several(
+    bound: Bound, octets: bytes, count: int, source: str | None = None
+) -> AsyncIterator[list[Connection]]:
     async with contextlib.AsyncExitStack() as stack:
         opened = []
         for _ in range(count):
-            reader, writer = await stack.enter_async_context(connection(bound))
+            reader, writer = await stack.enter_async_context(connection(bound, source))
             writer.write(octets)
             await writer.drain()
             opened.append((reader, writer))
@@ -114,6 +118,45 @@ async def test_a_flood_of_half_requests_leaves_place_for_a_whole_one(
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(told) == 1, "a flood must not fill the log"
     assert "8 connections" in told[0]
+
+
+async def test_a_flood_from_one_address_ends_its_own_connections_alone(app: App) -> None:
+    slow = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf"
+    app.quart.config.update(BODY_TIMEOUT=30)
+    async with (
+        serving(app, PATIENT) as (bound, _, _),
+        several(bound, b"", 2) as quiet,
+        several(bound, slow, 40, source="127.0.0.2") as flood,
+    ):
+        assert await hung_up(flood[0][0])
+        async with several(bound, slow, 20, source="127.0.0.3"):
+            for reader, writer in quiet:  # they were there before, and have not said anything yet
+                writer.write(REQUEST)
+                assert (await answer(reader)).endswith(b"ok")
+
+
+async def test_requests_of_one_connection_vouch_for_it_together(app: App, tmp_path: Path) -> None:
+    """HTTP/2: the end of one request leaves the others' trust."""
+    connections = Connections(1)
+    with connections.listening_socket(socket.AF_INET) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        with socket.create_connection(listening.getsockname()), socket.socket() as newcomer:
+            accepted, peer = listening.accept()
+            first, second = connections.request(peer), connections.request(peer)
+            for each in (first, second):
+                each.vouch()
+                each.vouch()
+            first.ended()
+            newcomer.connect(listening.getsockname())
+            listening.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listening.accept()  # turned away
+            assert newcomer.recv(1) == b""
+            second.ended()
+            with socket.create_connection(listening.getsockname()):
+                listening.accept()[0].close()  # the first had to go
+            accepted.close()
 
 
 async def test_who_waits_for_an_answer_is_not_ended_for_a_newcomer(app: App) -> None:
@@ -195,15 +238,71 @@ async def test_the_end_does_not_wait_for_a_tls_client_that_says_no_goodbye(app: 
     mute.close()
 
 
-def _mute_tls_client(bound: Bound) -> socket.socket:
-    """Connected, served once, and from then on without a reaction."""
+def _careless_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    client = context.wrap_socket(socket.create_connection((bound.host, bound.port), timeout=5))
+    return context
+
+
+def _mute_tls_client(bound: Bound) -> socket.socket:
+    """Connected, served once, and from then on without a reaction."""
+    client = _careless_context().wrap_socket(socket.create_connection((bound.host, bound.port), timeout=5))
     client.sendall(REQUEST)
     assert b" 200 " in client.recv(4096)
     return client
+
+
+@pytest.mark.parametrize(
+    ("octets", "status"),
+    [
+        (b"GET http://[bad HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET nonsense HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET http://gateway/ HTTP/1.1\r\nHost: gateway\r\n\r\n", b"200"),
+        (
+            (
+                b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            ),
+            b"403",
+        ),
+    ],
+)
+async def test_odd_requests_are_answered_and_not_logged(
+    app: App, caplog: pytest.LogCaptureFixture, octets: bytes, status: bytes
+) -> None:
+    async with serving(app, PATIENT) as (bound, _, _), several(bound, octets, 1) as ((reader, _),):
+        assert (await answer(reader)).split(b" ", 2)[1] == status
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_what_breaks_tls_is_not_logged(app: App, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = ensure_certificate(tmp_path, ["127.0.0.1"])
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(tell_of_connections)
+    async with serving(app, PATIENT, files) as (bound, _, _):
+        await asyncio.to_thread(_say_goodbye_and_go_on, bound)
+        await asyncio.sleep(0.2)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def _say_goodbye_and_go_on(bound: Bound) -> None:
+    """Octets that are no TLS record of this session follow its close_notify."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = _careless_context().wrap_bio(incoming, outgoing)
+    with socket.create_connection((bound.host, bound.port), timeout=5) as client:
+        while True:
+            try:
+                session.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                client.sendall(outgoing.read())
+                incoming.write(client.recv(65536))
+        with contextlib.suppress(ssl.SSLError):
+            session.unwrap()
+        client.sendall(outgoing.read())
+        client.sendall(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        client.recv(65536)
 
 
 async def test_a_request_that_outstays_the_end_is_told_so(app: App) -> None:

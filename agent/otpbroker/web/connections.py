@@ -5,15 +5,21 @@ import contextlib
 import logging
 import resource
 import socket
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from otpbroker.rate import network_of
 
 _log = logging.getLogger(__name__)
 
-MOST = 512  # of one listener: far more than the application servers of a small company keep open
+MOST = 1024  # of one listener: as many calls may wait as messages, and the application servers keep some open
 LEAST = 16
 _OTHER_FILES = 256  # descriptors for modems, the journal, the report and live pages
 
 Peer = tuple[str, int]  # address and port
+
+REQUEST = "otpbroker.request"  # the key in an ASGI scope
 
 
 def most_connections(listeners: int) -> int:
@@ -27,8 +33,9 @@ def most_connections(listeners: int) -> int:
 class Connections:
     """At most `most` open connections.
 
-    For one more, the one that has been without a request for longest is ended: its client keeps it for later, or
-    never sends a whole request. While all have a request under way, a newcomer is turned away.
+    For one more, another is ended: the oldest of the address that holds most, of those without a request whose
+    credentials were right. So a flood ends its own, and who waits for an answer is left alone. While all are such,
+    a newcomer is turned away.
     """
 
     def __init__(self, most: int) -> None:
@@ -45,14 +52,13 @@ class Connections:
         self.port_given_back.clear()
         return _ListeningSocket(family, self)
 
-    def request_began(self, peer: Peer) -> None:
-        if connection := self._open.get(peer):
-            connection.requests += 1
+    def request(self, peer: Peer) -> "Request":
+        """One begins on the connection from there."""
+        return Request(self._open.get(peer), self._active)
 
-    def request_ended(self, peer: Peer) -> None:
-        if connection := self._open.pop(peer, None):
-            connection.requests -= 1
-            self._open[peer] = connection
+    def _active(self, connection: "_Connection") -> None:
+        if self._open.pop(connection.peer, None) is connection:
+            self._open[connection.peer] = connection
 
     def end(self) -> None:
         """Hang up on everybody, whether the other side agrees or not."""
@@ -61,7 +67,7 @@ class Connections:
 
     def admit(self, connection: "_Connection") -> bool:
         """Whether there is place for it, or was made."""
-        if len(self._open) >= self._most and not self._make_place():
+        if len(self._open) >= self._most and not self._make_place(connection):
             return False
         self._open[connection.peer] = connection
         return True
@@ -72,23 +78,55 @@ class Connections:
         if len(self._open) < self._most // 2:
             self._crowded = False
 
-    def _make_place(self) -> bool:
+    def _make_place(self, newcomer: "_Connection") -> bool:
         if not self._crowded:  # told once, not for each of a flood
             self._crowded = True
-            _log.warning("%d connections are open: the longest without a request are ended", len(self._open))
-        idle = next((connection for connection in self._open.values() if not connection.requests), None)
-        if idle is None:
+            _log.warning("%d connections are open: each new one ends one without credentials", len(self._open))
+        untrusted = [connection for connection in self._open.values() if not connection.trusted]
+        if not untrusted:
             return False
-        idle.hang_up()
-        self.forget(idle)
+        held = Counter(connection.place for connection in untrusted)
+        held[newcomer.place] += bool(held[newcomer.place])
+        most = max(held.values())
+        victim = next(connection for connection in untrusted if held[connection.place] == most)
+        victim.hang_up()
+        self.forget(victim)
         return True
+
+
+class Request:
+    """A request under way; it may vouch for its connection until it ends."""
+
+    def __init__(self, connection: "_Connection | None", active: "Callable[[_Connection], None]") -> None:
+        self._connection = connection
+        self._active = active
+        self._trusted = False
+
+    def vouch(self) -> None:
+        """Its credentials are right."""
+        if self._connection is not None and not self._trusted:
+            self._trusted = True
+            self._connection.trusted += 1
+
+    def ended(self) -> None:
+        if self._connection is not None:
+            self._connection.trusted -= self._trusted
+            self._active(self._connection)
+
+
+def vouch(scope: Mapping[str, Any]) -> None:
+    """Tell the server which has the request of this ASGI scope that its credentials are right."""
+    request = scope.get(REQUEST)
+    if isinstance(request, Request):
+        request.vouch()
 
 
 class _Connection(socket.socket):
     def __init__(self, accepted: socket.socket, peer: Peer, connections: Connections) -> None:
         super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
         self.peer = peer
-        self.requests = 0
+        self.place = network_of(peer[0])
+        self.trusted = 0  # requests under way whose credentials are right
         self._connections = connections
 
     def hang_up(self) -> None:

@@ -10,6 +10,7 @@ from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, Forbidden, MisdirectedRequest, NotFound, Unauthorized
 
 from otpbroker.web import cookies
+from otpbroker.web.connections import vouch
 from otpbroker.web.cookies import FormTokens
 from otpbroker.web.language import gettext as _
 from otpbroker.web.sessions import Sessions
@@ -47,6 +48,8 @@ class Guard:
         self._check_host()
         g.session_token = cookies.read(cookies.SESSION)
         g.administrator = self._sessions.find(g.session_token) if g.session_token else None
+        if g.administrator is not None:
+            vouch(request.scope)
         g.form_cookie = g.session_token if g.administrator else cookies.read(cookies.FORM)
         if request.endpoint == "static":
             return None

@@ -2,22 +2,23 @@
 
 import asyncio
 import errno
-import json
 import logging
 import socket
 import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any, cast
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config as HypercornConfig
 from hypercorn.config import Sockets
-from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, ASGISendEvent, Scope
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 from quart import Quart
 
 from otpbroker.config.model import Listener
 from otpbroker.errors import Misconfigured
-from otpbroker.web.connections import MOST, Connections
+from otpbroker.web.asgi import BAD_TARGET, STOPPING, bounded, is_target, say
+from otpbroker.web.connections import MOST, REQUEST, Connections
 from otpbroker.web.tls import TlsFiles, server_context
 
 _log = logging.getLogger(__name__)
@@ -26,16 +27,6 @@ _hypercorn_log.setLevel(logging.WARNING)
 
 # What connections get to close by themselves after their requests, until they are hung up.
 _SETTLING = 1.0
-
-_STOPPING = json.dumps(
-    {
-        "type": "urn:otpbroker:problem:stopping",
-        "title": "Service Unavailable",
-        "status": 503,
-        "detail": "the device stops serving; what this request asked for may have been done",
-        "code": "stopping",
-    }
-).encode()
 
 _REMEDIES = {
     errno.EADDRINUSE: "another program listens there: stop it or choose another port",
@@ -153,6 +144,8 @@ class Server:
         grace = self._grace
         try:
             await asyncio.wait({serving, closed}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
             stop.set()
             await self._requests_ended(serving, self._patience)
             grace = 0.0
@@ -160,8 +153,6 @@ class Server:
             closed.cancel()
             stop.set()
             await self._finish(serving, grace)
-        if not serving.cancelled():
-            serving.result()
 
     async def _requests_ended(self, serving: asyncio.Task[None], seconds: float) -> None:
         ended = asyncio.create_task(self._no_requests.wait())
@@ -181,6 +172,8 @@ class Server:
         if not serving.done():
             serving.cancel()
             await asyncio.wait({serving}, timeout=_SETTLING)
+        if serving.done() and not serving.cancelled() and (error := serving.exception()):
+            _log.debug("the last connections ended by %r", error)
 
     async def _handle(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """The ASGI application: Quart's, each request known while it runs."""
@@ -189,6 +182,12 @@ class Server:
             await send({"type": "lifespan.startup.complete"})
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
+            return
+        if scope["type"] == "websocket":  # there are none here; refused before it is accepted: 403
+            await send({"type": "websocket.close", "code": 1000, "reason": None})
+            return
+        if not is_target(scope["path"]):
+            await say(send, BAD_TARGET)
             return
         task = asyncio.current_task()
         assert task is not None
@@ -202,17 +201,18 @@ class Server:
         client = scope["client"] or ("", 0)
         self._requests.add(task)
         self._no_requests.clear()
-        self._connections.request_began(client)
+        request = self._connections.request(client)
+        cast(dict[str, object], scope)[REQUEST] = request
         limit = self._app.config["MAX_CONTENT_LENGTH"]
         try:
-            await self._app(scope, _bounded(receive, limit) if limit else receive, noted_send)
+            await self._app(scope, bounded(receive, limit) if limit else receive, noted_send)
         except asyncio.CancelledError:
             if answered or task not in self._cut:
                 raise
             task.uncancel()
-            await _say_stopping(send)
+            await say(send, STOPPING)
         finally:
-            self._connections.request_ended(client)
+            request.ended()
             self._cut.discard(task)
             self._requests.discard(task)
             if not self._requests:
@@ -255,37 +255,12 @@ class Server:
         return settings
 
 
-async def _say_stopping(send: ASGISendCallable) -> None:
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(_STOPPING)).encode()),
-        (b"retry-after", b"5"),
-    ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers, "trailers": False})
-    await send({"type": "http.response.body", "body": _STOPPING, "more_body": False})
-
-
-def _bounded(receive: ASGIReceiveCallable, limit: int) -> ASGIReceiveCallable:
-    """`receive`, with a body that ends one octet beyond the limit, for which Quart answers 413.
-
-    By itself Quart 0.23 takes a chunked body whole into memory before it looks at its size, and bodies of requests
-    that wait for something else too.
-    """
-    left = limit + 1
-
-    async def receive_bounded() -> ASGIReceiveEvent:
-        nonlocal left
-        while True:
-            event = await receive()
-            if event["type"] != "http.request":
-                return event
-            if left == 0:
-                continue
-            body = event["body"][:left]
-            left -= len(body)
-            return {"type": "http.request", "body": body, "more_body": event["more_body"] and left > 0}
-
-    return receive_bounded
+def tell_of_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An exception handler for the loop: how strangers end their connections is nothing for the log."""
+    if isinstance(context.get("exception"), OSError) and "client_connected_cb" in context["message"]:
+        _log.debug("a connection ended by %r", context["exception"])
+    else:
+        loop.default_exception_handler(context)
 
 
 class _Settings(HypercornConfig):

@@ -6,6 +6,7 @@ from quart import request
 
 from otpbroker.errors import Denied
 from otpbroker.web.access import Access
+from otpbroker.web.connections import vouch
 
 Identify = Callable[[], Awaitable[str]]
 
@@ -18,6 +19,8 @@ def identify_with(access: Access) -> Identify:
         if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
             raise Denied("cross-site", "the API takes no requests from pages of other sites")
         client = request.scope["client"]
-        return await access.authenticate(request.headers.get("Authorization"), client[0] if client else "")
+        name = await access.authenticate(request.headers.get("Authorization"), client[0] if client else "")
+        vouch(request.scope)
+        return name
 
     return identify

@@ -1,6 +1,7 @@
 """Where the agent keeps what: settings and lists, what only a crash must survive, reports."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -20,17 +21,17 @@ class Folders:
     def default(cls) -> Self:
         """systemd's folders for the unit, else root's, else the user's own (XDG base directory specification)."""
 
-        def first(variable: str, for_root: str, for_user: Path) -> Path:
+        root = os.geteuid() == 0
+
+        def first(variable: str, for_root: str, for_user: Callable[[], Path]) -> Path:
             if given := os.environ.get(variable):
                 return Path(given.split(":")[0])
-            return Path(for_root) if os.geteuid() == 0 else for_user
+            return Path(for_root) if root else for_user()
 
-        home_state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
-        user_runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/dev/shm/{os.geteuid()}")  # noqa: S108 # RAM
         return cls(
-            state=first("STATE_DIRECTORY", "/var/lib/otpbroker", home_state / "otpbroker"),
-            runtime=first("RUNTIME_DIRECTORY", "/run/otpbroker", user_runtime / "otpbroker"),
-            log=first("LOGS_DIRECTORY", "/var/log/otpbroker", home_state / "otpbroker/log"),
+            state=first("STATE_DIRECTORY", "/var/lib/otpbroker", lambda: _home_state() / "otpbroker"),
+            runtime=first("RUNTIME_DIRECTORY", "/run/otpbroker", lambda: _user_runtime() / "otpbroker"),
+            log=first("LOGS_DIRECTORY", "/var/log/otpbroker", lambda: _home_state() / "otpbroker/log"),
         )
 
     def make(self) -> None:
@@ -71,3 +72,16 @@ class Folders:
         if credentials and (Path(credentials) / "secret.key").exists():
             return Path(credentials) / "secret.key"
         return self.state / "secret.key"
+
+
+def _home_state() -> Path:
+    if given := os.environ.get("XDG_STATE_HOME"):
+        return Path(given)
+    try:
+        return Path.home() / ".local/state"
+    except RuntimeError:  # a user without an entry in the system's list, and no HOME: it has to name its folders
+        return Path("/nonexistent")
+
+
+def _user_runtime() -> Path:
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/dev/shm/{os.geteuid()}")  # noqa: S108 # RAM

@@ -229,6 +229,19 @@ class TestRun:
         assert "not in RAM" in done.stderr
         assert "Traceback" not in done.stderr
 
+    async def test_a_port_that_is_taken_is_told_once(self, ram_folder: Path) -> None:
+        taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        port = taken.sockets[0].getsockname()[1]
+        installation = Installation(ram_folder / "agent", (), admin={"listen": {"port": port}})
+        await installation.start()
+        await asyncio.sleep(4)  # three tries
+        await installation.stop()
+        taken.close()
+        await taken.wait_closed()
+        log = installation.output.read_text()
+        assert log.count("admin.listen.port: cannot listen") == 1
+        assert "Traceback" not in log
+
     async def test_damaged_files_of_its_own_do_not_keep_it_from_starting(self, ram_folder: Path) -> None:
         installation = Installation(ram_folder / "agent", ())
         (installation.folders["runtime"] / "journal.db").write_bytes(os.urandom(5000))

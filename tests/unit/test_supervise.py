@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from otpbroker.errors import Misconfigured
 from otpbroker.events import Bus, PartChanged
 from otpbroker.supervise import supervise
 from virtual_run import in_virtual_time
@@ -15,14 +16,15 @@ from virtual_time import VirtualClock
 class Part:
     """Runs for the given seconds each time, then fails."""
 
-    def __init__(self, *runs: float) -> None:
+    def __init__(self, *runs: float, error: Exception | None = None) -> None:
         self.runs = list(runs)
+        self.error = error or RuntimeError("broke")
         self.started: list[float] = []
 
     async def run(self) -> None:
         self.started.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self.runs.pop(0) if self.runs else 10**9)
-        raise RuntimeError("broke")
+        raise self.error
 
 
 async def started(part: Part, seconds: float) -> list[float]:
@@ -64,3 +66,15 @@ async def test_health_is_told_on_the_bus(caplog: pytest.LogCaptureFixture) -> No
         PartChanged("part", healthy=True),
     ]
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+@in_virtual_time
+async def test_what_a_person_has_to_put_right_is_told_once_and_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    error = Misconfigured("cannot-listen", "the port is taken", field="api.http.port")
+    assert len(await started(Part(*[0.0] * 6, error=error), 300)) == 7
+    assert [record.getMessage() for record in caplog.records] == ["part: api.http.port: the port is taken"]
+    assert caplog.records[0].exc_info is None
+    await started(Part(0.0, 40.0, 0.0, error=error), 300)
+    assert len(caplog.records) == 3, "after a good run it is a new trouble"

@@ -22,19 +22,8 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 it failed and said why, 2 wrong usage."""
-    words = sys.argv[1:] if argv is None else list(argv)
-    parser = argparse.ArgumentParser(prog="otpbroker", description="Sends one-time passwords by SMS.")
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    chosen = next((word for word in words if not word.startswith("-")), None)
-    for name, summary in COMMANDS.items():
-        if name == chosen:
-            module = import_module(f"otpbroker.cli.{name.replace('-', '_')}")
-            module.add_parser(commands)
-        else:
-            commands.add_parser(name, help=summary)
-    arguments = parser.parse_args(words)
     try:
+        arguments = _parsed(sys.argv[1:] if argv is None else list(argv))
         return int(arguments.run(arguments))
     except OtpBrokerError as error:
         print(f"otpbroker: {error}", file=sys.stderr)
@@ -48,3 +37,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="otpbroker", description="Sends one-time passwords by SMS.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        if name == chosen:
+            module = import_module(f"otpbroker.cli.{name.replace('-', '_')}")
+            module.add_parser(commands)
+        else:
+            commands.add_parser(name, help=summary)
+    return parser.parse_args(words)

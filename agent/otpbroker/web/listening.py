@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from quart import Quart
 
@@ -52,11 +53,8 @@ class Listening:
         if not listener.enabled:
             return
         server = self._made(listener)
-        try:
+        with suppress(Misconfigured):  # `run` meets it again, and tells of it
             self.bound = server.bind()
-        except Misconfigured as error:
-            _log.warning("%s", error)
-        else:
             self._server = server
 
     async def run(self) -> None:

@@ -167,7 +167,9 @@ class Agent:
         return listeners
 
     def _certificate(self) -> TlsFiles:
-        names = dict.fromkeys((socket.gethostname(), "otpbroker.local", "localhost", "127.0.0.1", "192.168.0.11"))
+        config = self.store.config
+        own = (socket.gethostname(), f"{config.device.hostname}.local", config.access_point.ip)
+        names = dict.fromkeys((*own, "otpbroker.local", "localhost", "127.0.0.1"))
         return ensure_certificate(self._folders.state / "tls", tuple(names))
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever happens to the power, and never readable by others."""
+"""Files that are whole or not there, whatever happens to the power, for their owner alone, and gone when erased."""
 
 import os
 import secrets
@@ -21,7 +21,40 @@ def replace_file(path: Path, content: str | bytes, *, mode: int = 0o600) -> None
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """A folder for the owner alone, left to the owner of the folder that it is in; one that is there stays."""
+    if path.is_dir():
+        return
+    path.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def erase_file(path: Path) -> None:
+    """Write zeros over a file, durably, then remove it; nothing happens when there is none. Blocks.
+
+    On a file system that writes in place (FAT, ext4) the octets are gone from it; a flash card may keep an old
+    copy of a block where only its controller sees it.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(bytes(os.fstat(descriptor).st_size))
+        file.flush()
+        os.fsync(descriptor)
+    path.unlink()
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make durable which files are in it."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:

@@ -256,7 +256,7 @@ class TestRun:
 
     def test_its_log_is_masked_whatever_a_call_site_lets_slip(self) -> None:
         code = (
-            "import logging; from otpbroker.cli.run import log_to_stderr; log_to_stderr()\n"
+            "import logging; from otpbroker.cli.process import log_to_stderr; log_to_stderr()\n"
             "logging.getLogger('otpbroker.x').error('to %s, password=%s', '6281266666712', 'hunter2')"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)

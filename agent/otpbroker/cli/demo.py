@@ -22,7 +22,7 @@ import segno
 
 from otpbroker.agent import Agent, Ready
 from otpbroker.cli.place import open_store
-from otpbroker.cli.run import allow_many_files, keep_out_of_core_dumps, log_to_stderr
+from otpbroker.cli.process import allow_many_files, keep_out_of_core_dumps, log_to_stderr
 from otpbroker.cli.signals import stop_on_signals
 from otpbroker.cli.values import port, seconds
 from otpbroker.config.model import AdminSection, ApiSection, ApiUser, Config, Listener, ModemSection

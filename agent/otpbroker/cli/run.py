@@ -3,20 +3,18 @@
 import argparse
 import asyncio
 import logging
-import resource
+import os
 import signal
-import sys
 
 from otpbroker.agent import Agent, Ready
 from otpbroker.cli.place import add_folders, folders_of, open_store
+from otpbroker.cli.process import allow_many_files, keep_out_of_core_dumps, log_to_stderr
 from otpbroker.cli.signals import stop_on_signals
 from otpbroker.config.store import Store
+from otpbroker.device.service_manager import ServiceManager
 from otpbroker.folders import Folders
-from otpbroker.redact import RedactingFormatter
 
 _log = logging.getLogger("otpbroker")
-
-_FILES = 4096
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -33,26 +31,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def keep_out_of_core_dumps() -> None:
-    """A crash must not write texts and keys to a disk."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def allow_many_files() -> None:
-    """systemd and shells allow 1024 open files unless asked; connections and modems may need more."""
-    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
-    if allowed != resource.RLIM_INFINITY and allowed < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
-
-
-def log_to_stderr(level: int = logging.INFO) -> None:
-    """One event a line; what a call site let slip is masked."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactingFormatter("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-
-
 async def _run(folders: Folders) -> None:
     store = open_store(folders)
     for problem in store.problems:
@@ -66,7 +44,18 @@ async def _run(folders: Folders) -> None:
         task.add_done_callback(reloads.discard)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
-    await agent.run(lambda ready: _greet(ready, store), stop_on_signals())
+    stop = stop_on_signals()
+    manager = ServiceManager(os.environ)
+
+    def ready(bound: Ready) -> None:
+        _greet(bound, store)
+        manager.ready()
+
+    watching = asyncio.create_task(manager.watch(stop))
+    try:
+        await agent.run(ready, stop)
+    finally:
+        watching.cancel()
 
 
 async def _reload(store: Store) -> None:

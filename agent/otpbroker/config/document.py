@@ -121,6 +121,16 @@ def dump(config: Config, sealer: Sealer) -> str:
     return _HEADER + yaml.safe_dump({"version": config.version} | plain, sort_keys=False, allow_unicode=True)
 
 
+def dump_clear(config: Config) -> str:
+    """The document as a person writes it, with its secrets in clear: for a unit that has no key yet."""
+    plain = _walk(
+        config.model_dump(exclude_defaults=True),
+        lambda value: value.get_secret_value() if isinstance(value, SecretStr) else value,
+    )
+    assert isinstance(plain, dict)
+    return yaml.safe_dump({"version": config.version} | plain, sort_keys=False, allow_unicode=True)
+
+
 def _modems(raw: object, sealer: Sealer, fallback: Config, problems: list[Problem]) -> tuple[ModemSection, ...]:
     """Each entry by itself: one broken modem does not take the others along."""
     if not isinstance(raw, list):

@@ -8,7 +8,12 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+
+from otpbroker.config.access_point import AccessPointSection
+from otpbroker.config.firewall import FirewallSection
+from otpbroker.config.section import Section
+from otpbroker.config.ssh import SshSection
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 _HASH = re.compile(r"\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
@@ -17,6 +22,19 @@ _HASH = re.compile(r"\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-
 def _argon2id(value: str) -> str:
     if not _HASH.fullmatch(value):
         raise ValueError("must be an argon2id hash; make one with: otpbroker add-api-user")
+    return value
+
+
+def _code_hash(value: str) -> str:
+    if not _HASH.fullmatch(value):
+        raise ValueError("must be the argon2id hash of a code; make a unit's codes with: otpbroker new-unit")
+    return value
+
+
+def _hostname(value: str) -> str:
+    """One label (RFC 1123, section 2.1)."""
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", value) or value.lower() == "localhost":
+        raise ValueError("must be a name of letters, digits and hyphens such as otpbroker, without dots")
     return value
 
 
@@ -39,6 +57,8 @@ def _printable(value: str) -> str:
 
 Label = Annotated[str, AfterValidator(_printable)]
 PasswordHash = Annotated[str, AfterValidator(_argon2id)]
+CodeHash = Annotated[str, AfterValidator(_code_hash)]
+Hostname = Annotated[str, AfterValidator(_hostname)]
 IpAddress = Annotated[str, AfterValidator(_address)]
 UrlPath = Annotated[str, AfterValidator(_path)]
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free port
@@ -47,16 +67,14 @@ Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")]
 Digits = Annotated[str, Field(pattern=r"^[0-9]{1,15}$")]
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
 class DeviceSection(Section):
-    """What the unit is called and where it stands."""
+    """What the unit is called and where it stands; without a `reset_code` no stick resets it."""
 
     name: Label = Field("OTP Broker", min_length=1, max_length=64)
+    hostname: Hostname = "otpbroker"
     country_code: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")] = "62"
     language: Literal["id", "en"] = "en"
+    reset_code: CodeHash | None = None
 
 
 class SmsSection(Section):
@@ -162,12 +180,13 @@ class Administrator(Account):
 
 
 class AdminSection(Section):
-    """The admin site and who may enter."""
+    """The admin site and who may enter; `setup_code` is moved to a file of its own at the first boot."""
 
     listen: Listener = Listener(port=8888)
     administrators: tuple[Administrator, ...] = ()
     session_idle: int = Field(1800, ge=60, le=86400, description="seconds without a request until log-out")
     session_life: int = Field(43200, ge=300, le=7 * 86400)
+    setup_code: CodeHash | None = None
 
     @field_validator("administrators")
     @classmethod
@@ -185,6 +204,9 @@ class Config(Section):
     modems: tuple[ModemSection, ...] = Field((), max_length=256)
     api: ApiSection = ApiSection()
     admin: AdminSection = AdminSection()
+    access_point: AccessPointSection = AccessPointSection()
+    firewall: FirewallSection = FirewallSection()
+    ssh: SshSection = SshSection()
 
     @model_validator(mode="after")
     def _modems_are_unique(self) -> Self:

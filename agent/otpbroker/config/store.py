@@ -8,7 +8,7 @@ from pathlib import Path
 from otpbroker.config.document import Problem, dump, load, parse, salvage, validate
 from otpbroker.config.model import Config
 from otpbroker.errors import Misconfigured, Unavailable
-from otpbroker.files import replace_file
+from otpbroker.files import make_folder, replace_file
 from otpbroker.sealing import Sealer
 
 REVISIONS = 20
@@ -99,7 +99,7 @@ class Store:
 
     def _write(self, text: str, earlier: str, by: str) -> None:
         revisions = self._path.parent / "revisions"
-        revisions.mkdir(mode=0o700, exist_ok=True)
+        make_folder(revisions)
         if self._path.exists():
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
             replace_file(revisions / f"{stamp}.yaml", earlier)  # not the file: it may hold a secret in clear

@@ -9,6 +9,7 @@ from quart import Response, current_app, g, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, Forbidden, MisdirectedRequest, NotFound, Unauthorized
 
+from otpbroker.device.captive import CHECKED_HOSTS
 from otpbroker.web import cookies
 from otpbroker.web.connections import vouch
 from otpbroker.web.cookies import FormTokens
@@ -45,6 +46,8 @@ class Guard:
 
     async def admit(self) -> ResponseReturnValue | None:
         """Quart's `before_request`."""
+        if page := self._captive_page():
+            return redirect(page, 302)
         self._check_host()
         g.session_token = cookies.read(cookies.SESSION)
         g.administrator = self._sessions.find(g.session_token) if g.session_token else None
@@ -76,6 +79,23 @@ class Guard:
         if fresh := g.get("new_form_cookie"):
             cookies.write(response, cookies.FORM, fresh)
         return response
+
+    def _captive_page(self) -> str | None:
+        """Where a phone is to look that asks over the unit's own network whether it leads to the internet.
+
+        The address is the one that the request came in on, whatever name it was sent to.
+        """
+        access_point = self._store.config.access_point
+        address, port = request.server or ("", None)
+        if (
+            request.method == "GET"
+            and request.scheme == "http"
+            and access_point.enabled
+            and address == access_point.ip
+            and _host_name(request.host) in CHECKED_HOSTS
+        ):
+            return f"http://{address}:{port}/"
+        return None
 
     def _check_host(self) -> None:
         """Refuse names that a stranger's DNS could point here (DNS rebinding)."""

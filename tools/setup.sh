@@ -33,13 +33,16 @@ install_apt() {
         fail "apt-get could not install$missing; when its complaint above is settled, $remedy"
 }
 
-unpack_smsd() {
-    # smstools installs a daemon that starts by itself: the tests want its binary alone, so it is only unpacked.
-    [ ! -x build/smstools/usr/sbin/smsd ] || return 0
-    say "unpacking smsd of smstools"
-    rm -rf build/smstools && mkdir -p build/smstools
-    (cd build/smstools && apt-get download -qq smstools && dpkg-deb --extract smstools_*.deb . && rm smstools_*.deb) ||
-        fail "apt-get could not download smstools; please do as root: apt-get update"
+unpack() {
+    # Programs that the tests start themselves: installing them would start a daemon on this machine.
+    folder=build/$1 program=$2
+    shift 2
+    [ ! -x "$folder/$program" ] || return 0
+    say "unpacking $*"
+    rm -rf "$folder" && mkdir -p "$folder"
+    (cd "$folder" && apt-get download -qq "$@" && for package in *.deb; do
+        dpkg-deb --extract "$package" . || exit 1
+    done && rm ./*.deb) || fail "apt-get could not download $*; please do as root: apt-get update"
 }
 
 contents() {
@@ -61,8 +64,11 @@ version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/de
 lock=requirements/runtime.txt
 if [ "$purpose" = test ]; then
     # libatomic1: Playwright's driver wants it.
-    install_apt shellcheck gammu chromium fonts-dejavu-core libatomic1 libmm14
-    unpack_smsd
+    install_apt shellcheck gammu chromium fonts-dejavu-core libatomic1 libmm14 librsvg2-bin zbar-tools nftables
+    unpack smstools usr/sbin/smsd smstools
+    # With their libraries, which are found by LD_LIBRARY_PATH.
+    unpack appliance usr/sbin/hostapd hostapd dnsmasq-base network-manager libnm0 libnl-3-200 libnl-genl-3-200 \
+        libnl-route-3-200 libnetfilter-conntrack3 libnfnetlink0 libpolkit-agent-1-0 libpolkit-gobject-1-0
     lock=requirements/dev.txt
 fi
 

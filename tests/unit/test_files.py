@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from otpbroker.files import replace_file
+from otpbroker.files import erase_file, make_folder, replace_file
 
 
 def test_a_file_is_replaced_whole_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -32,4 +32,38 @@ def test_root_leaves_the_file_to_the_owner_of_its_folder(tmp_path: Path) -> None
     os.chown(tmp_path, 12345, 12346)
     replace_file(tmp_path / "config.yaml", "x")
     made = (tmp_path / "config.yaml").stat()
+    assert (made.st_uid, made.st_gid) == (12345, 12346)
+
+
+def test_what_is_erased_is_written_over_before_it_is_removed(tmp_path: Path) -> None:
+    path, witness = tmp_path / "secret", tmp_path / "witness"
+    path.write_text("kata sandi")
+    witness.hardlink_to(path)  # the octets as the disk has them after the removal
+    erase_file(path)
+    assert not path.exists()
+    assert witness.read_bytes() == bytes(len("kata sandi"))
+    erase_file(path)
+
+
+def test_no_link_leads_the_erasing_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+    with pytest.raises(OSError, match="symbolic links"):
+        erase_file(tmp_path / "link")
+    assert (tmp_path / "other").read_text() == "mine"
+
+
+def test_a_folder_is_made_for_its_owner_alone_and_one_that_is_there_stays(tmp_path: Path) -> None:
+    make_folder(tmp_path / "made")
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o700
+    (tmp_path / "made" / "file").touch()
+    make_folder(tmp_path / "made")
+    assert (tmp_path / "made" / "file").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
+def test_root_leaves_the_folder_to_the_owner_of_the_one_it_is_in(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, 12346)
+    make_folder(tmp_path / "revisions")
+    made = (tmp_path / "revisions").stat()
     assert (made.st_uid, made.st_gid) == (12345, 12346)

@@ -42,7 +42,9 @@ def _address(value: str) -> str:
     try:
         interface = IPv4Interface(value)
     except (AddressValueError, NetmaskValueError):
-        raise ValueError("must be an IPv4 address with its prefix length, for example 192.168.0.11/24") from None
+        interface = None
+    if interface is None or "/" not in value:
+        raise ValueError("must be an IPv4 address with its prefix length, for example 192.168.0.11/24")
     network = interface.network
     if not any(network.subnet_of(private) for private in _PRIVATE):
         raise ValueError("must be a private address (RFC 1918); take one of 192.168.0.0/16")

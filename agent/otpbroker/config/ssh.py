@@ -23,10 +23,22 @@ def _public_key(value: str) -> str:
         octets = base64.b64decode(key["blob"], validate=True)
     except ValueError:
         octets = b""
-    kind = key["kind"].encode()
-    if not octets.startswith(len(kind).to_bytes(4, "big") + kind):
+    fields = _fields(octets)
+    if len(fields) < 2 or fields[0] != key["kind"].encode():
         raise ValueError("is a damaged public key; copy the whole line of the .pub file")
     return value
+
+
+def _fields(octets: bytes) -> list[bytes]:
+    """The strings which a key is made of (RFC 4251, section 5), none if the last one is cut off."""
+    fields: list[bytes] = []
+    while octets:
+        length = int.from_bytes(octets[:4], "big")
+        if len(octets) < 4 + length:
+            return []
+        fields.append(octets[4 : 4 + length])
+        octets = octets[4 + length :]
+    return fields
 
 
 PublicKey = Annotated[str, AfterValidator(_public_key)]

@@ -34,7 +34,7 @@ class Value:
     def fitted(cls, text: str) -> "Value":
         rows = -(-len(text) // _LONGEST)
         signs = -(-len(text) // rows)
-        size = min(_LARGEST, _COLUMN / (signs * _WIDTH))
+        size = min(_LARGEST, _COLUMN / ((signs if rows == 1 else _LONGEST) * _WIDTH))
         return cls(tuple(text[start : start + signs] for start in range(0, len(text), signs)), size)
 
 

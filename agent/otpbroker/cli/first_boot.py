@@ -1,7 +1,6 @@
 """`otpbroker first-boot`: make a unit of a freshly flashed card."""
 
 import argparse
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def make(arguments: argparse.Namespace) -> int:
     sealer = Sealer(key_file(folders.key))
     first_boot = FirstBoot(boot, folders.state, open_store(folders), sealer, arguments.country)
     try:
-        asyncio.run(first_boot.run())
+        first_boot.run()
     except OSError as error:
         raise Unavailable(
             "boot-partition", f"the card did not take it: {error}", remedy="check the card"

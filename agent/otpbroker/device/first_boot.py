@@ -4,6 +4,7 @@ Every step may be the last before a power cut and is done again, or found done, 
 when its configuration with an access point is in place; until then nothing that was written counts.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ _PROVISIONING = "config.yaml"
 
 
 class FirstBoot:
-    """One run, before the agent or anything else reads the configuration. Blocks: the loop is its own."""
+    """One run, before the agent or anything else reads the configuration; outside of an event loop, for it blocks."""
 
     def __init__(self, boot: BootPartition, state: Path, store: Store, sealer: Sealer, country: str | None) -> None:
         """`country` is where the radio is when nothing else says so."""
@@ -36,13 +37,13 @@ class FirstBoot:
         self._done = state / "first-boot-done"
         self._problems: list[Problem] = []
 
-    async def run(self) -> bool:
+    def run(self) -> bool:
         """Whether nothing is left to do by a person. Raises when there can't be a unit at all: try again."""
         self._boot.tidy()
         try:
-            document = await self._take_provisioning()
-            await self._keep_setup_code()
-            await self._make_unit(document)
+            document = self._take_provisioning()
+            self._keep_setup_code()
+            self._make_unit(document)
         except Misconfigured as error:
             self._problems.append(Problem(error.field or "", error.detail, error.remedy or ""))
             raise
@@ -53,7 +54,7 @@ class FirstBoot:
         self._finish()
         return not self._problems
 
-    async def _take_provisioning(self) -> Section | None:
+    def _take_provisioning(self) -> Section | None:
         """The document that is the configuration now, `None` when none came, or none that may be taken."""
         octets = self._boot.provisioning()
         if octets is None:
@@ -83,13 +84,13 @@ class FirstBoot:
         if problems:
             self._problems.extend(problems)
             return None
-        await self._take(config, document)
+        self._take(config, document)
         return document
 
-    async def _take(self, config: Config, document: Section) -> None:
+    def _take(self, config: Config, document: Section) -> None:
         if config.admin.setup_code:
             replace_file(self._setup_code, config.admin.setup_code)
-        await self._store.update(_in_place_of(config, document), by="provisioning file")
+        self._write(_in_place_of(config, document), by="provisioning file")
         if config.access_point.made or config.admin.setup_code or config.device.reset_code:
             self._boot.discard_brochure()
         # Before the file is gone that says so.
@@ -99,14 +100,14 @@ class FirstBoot:
             self._done.unlink(missing_ok=True)
         self._boot.discard_provisioning()
 
-    async def _keep_setup_code(self) -> None:
+    def _keep_setup_code(self) -> None:
         """A code that came into the configuration on another way belongs in its own file too."""
         code = self._store.config.admin.setup_code
         if code is not None:
             replace_file(self._setup_code, code)
-            await self._store.update(_without_setup_code, by="first boot")
+            self._write(_without_setup_code, by="first boot")
 
-    async def _make_unit(self, document: Section | None) -> None:
+    def _make_unit(self, document: Section | None) -> None:
         config = self._store.config
         if config.access_point.made or (document is None and self._done.exists()):
             return
@@ -121,7 +122,7 @@ class FirstBoot:
         self._boot.write_brochure(unit)
         replace_file(self._setup_code, made.admin.setup_code)
         try:
-            await self._store.update(lambda _: _without_setup_code(made), by="first boot")
+            self._write(lambda _: _without_setup_code(made), by="first boot")
         except OtpBrokerError:
             self._boot.discard_brochure()
             raise
@@ -131,6 +132,9 @@ class FirstBoot:
             return parse(self._config.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, Misconfigured):
             return {}
+
+    def _write(self, change: Callable[[Config], Config], *, by: str) -> None:
+        asyncio.run(self._store.update(change, by=by))
 
     def _finish(self) -> None:
         if not self._done.exists():

@@ -1,7 +1,8 @@
 """The sheet of a unit: complete in itself, and everything on it readable whatever it contains."""
 
 import re
-from xml.etree import ElementTree
+from itertools import pairwise
+from xml.etree import ElementTree as ET
 
 import pytest
 from units import AWKWARD_PASSPHRASE, AWKWARD_SSID, unit
@@ -13,7 +14,7 @@ LONGEST = unit("W" * 32, "w" * 63)
 
 
 def words(svg: str) -> str:
-    return "\n".join("".join(text.itertext()) for text in ElementTree.fromstring(svg).iter(f"{SVG}text"))  # noqa: S314
+    return "\n".join("".join(text.itertext()) for text in ET.fromstring(svg).iter(f"{SVG}text"))  # noqa: S314
 
 
 def test_it_tells_all_that_a_unit_has_in_both_languages() -> None:
@@ -35,7 +36,7 @@ def test_it_tells_all_that_a_unit_has_in_both_languages() -> None:
 
 def test_it_is_a6_portrait_and_loads_nothing() -> None:
     svg = brochure_svg(unit())
-    root = ElementTree.fromstring(svg)  # noqa: S314 # our own
+    root = ET.fromstring(svg)  # noqa: S314 # our own
     assert (root.get("width"), root.get("height"), root.get("viewBox")) == ("105mm", "148mm", "0 0 105 148")
     assert not re.search(r"href|url\(|@import|<image|<script|<style|<!DOCTYPE", svg)
     assert set(re.findall(r"https?://[^/\"<]+", svg)) == {"http://www.w3.org", "http://192.168.0.11:8888"}
@@ -62,12 +63,12 @@ def test_every_value_fits_its_column(length: int) -> None:
 
 
 def test_nothing_of_the_longest_values_leaves_the_paper_or_meets_another_line() -> None:
-    root = ElementTree.fromstring(brochure_svg(LONGEST))  # noqa: S314
+    root = ET.fromstring(brochure_svg(LONGEST))  # noqa: S314
     column = [
         (float(text.get("y", "")), float(text.get("font-size", "")))
         for text in root.findall(f"{SVG}text")
         if text.get("x") == "48"
     ]
-    for (upper, _), (lower, size) in zip(column, column[1:], strict=False):
+    for (upper, _), (lower, size) in pairwise(column):
         assert lower - upper >= size * 0.95
     assert max(y for y, _ in column) < 148

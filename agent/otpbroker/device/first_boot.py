@@ -24,7 +24,7 @@ _PROVISIONING = "config.yaml"
 
 
 class FirstBoot:
-    """One run, before the agent or anything else reads the configuration; outside of an event loop, for it blocks."""
+    """One run, before anything else reads the configuration; outside of an event loop, for it blocks."""
 
     def __init__(self, boot: BootPartition, state: Path, store: Store, sealer: Sealer, country: str | None) -> None:
         """`country` is where the radio is when nothing else says so."""

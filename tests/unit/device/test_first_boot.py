@@ -1,4 +1,4 @@
-"""The first boot of a card: a provisioning file is taken whole or told what is wrong, else the unit makes itself."""
+"""The first boot of a card: a provisioning file is taken whole or its mistakes told, else the unit makes itself."""
 
 import os
 from dataclasses import dataclass

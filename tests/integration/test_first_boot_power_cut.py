@@ -112,6 +112,8 @@ def test_a_provisioning_file_is_taken_once_and_whole_and_nothing_of_it_is_left(
 def test_a_file_without_a_network_and_the_network_made_for_it_are_one_unit(
     template: Path, ram_folder: Path
 ) -> None:
+    """Also on a card which has had its first boot, and wanted no network then."""
+    (template / "state/first-boot-done").touch()
     (template / "boot/otpbroker/config.yaml").write_text("sms: {life: 60}\naccess_point: {channel: 11}\n")
     for card in cards(template, ram_folder):
         assert (card.config.sms.life, card.config.access_point.channel) == (60, 11), card.cut_before

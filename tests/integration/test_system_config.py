@@ -198,6 +198,15 @@ def test_the_folder_is_for_root_alone(tmp_path: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()} == {0o600}
 
 
+def test_the_sections_of_the_manual_are_good(tmp_path: Path) -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    (example,) = re.findall(r"```yml\n(.*?)```", manual, re.DOTALL)
+    hashed = "$argon2id$v=19$m=19456,t=2,p=1$" + "A" * 22 + "$" + "B" * 43
+    content = yaml.safe_load(re.sub(r"\$argon2id[^\"]*", lambda _: hashed, example))
+    assert content.keys() == {"device", "access_point", "firewall", "ssh"}
+    assert (written(tmp_path, content) / "ssh-enabled").exists()
+
+
 def test_a_section_with_mistakes_keeps_its_last_good_value(tmp_path: Path) -> None:
     """A device whose owner made a mistake keeps its network, and with it the way to correct it."""
     good = (written(tmp_path, document()) / "hostapd.conf").read_text()

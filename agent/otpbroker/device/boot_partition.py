@@ -13,7 +13,7 @@ from otpbroker.device.brochure import brochure_svg, brochure_txt
 from otpbroker.device.unit import Unit
 from otpbroker.files import erase_file, replace_file, sync_folder
 
-_LARGEST = 256 * 1024  # octets of a provisioning file
+LARGEST = 256 * 1024  # octets of a provisioning file
 _UNFINISHED = re.compile(r"\.(?P<name>config\.yaml|brochure\.(?:svg|txt)|PROBLEMS\.txt)\.[0-9a-f]{8}")
 _SHOWN = re.compile(r"[a-z_]+|[0-9]+")  # parts of a place which can't be a value that slipped into a key
 
@@ -39,10 +39,10 @@ class BootPartition:
                 erase_file(path)
 
     def provisioning(self) -> bytes | None:
-        """The provisioning file, `None` when there is none; longer than any document is cut."""
+        """The provisioning file, `None` when there is none; one longer than `LARGEST` is cut, one octet later."""
         try:
             with self._provisioning.open("rb") as file:
-                return file.read(_LARGEST)
+                return file.read(LARGEST + 1)
         except FileNotFoundError:
             return None
 

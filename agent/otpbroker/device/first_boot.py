@@ -12,7 +12,7 @@ from pathlib import Path
 from otpbroker.config.document import Problem, Section, parse, salvage
 from otpbroker.config.model import Config
 from otpbroker.config.store import Store
-from otpbroker.device.boot_partition import BootPartition, shown
+from otpbroker.device.boot_partition import LARGEST, BootPartition, shown
 from otpbroker.device.unit import new_unit, unit_config
 from otpbroker.errors import Misconfigured, OtpBrokerError
 from otpbroker.files import replace_file
@@ -68,6 +68,9 @@ class FirstBoot:
                     "change the settings on its admin site, and remove this file",
                 )
             )
+            return None
+        if len(octets) > LARGEST:
+            self._problems.append(Problem(_PROVISIONING, "is too long", "is it another file?"))
             return None
         try:
             document = parse(octets.decode("utf-8-sig"))
@@ -146,7 +149,7 @@ def _in_place_of(config: Config, document: Section) -> Callable[[Config], Config
 
     def change(old: Config) -> Config:
         new = _without_setup_code(config)
-        if "access_point" not in document:
+        if document.get("access_point") is None:
             new = new.model_copy(update={"access_point": old.access_point})
         if new.device.reset_code is None:
             device = new.device.model_copy(update={"reset_code": old.device.reset_code})

@@ -16,7 +16,7 @@ from otpbroker.sealing import Sealer
 
 SEALER = Sealer(bytes(32))
 GOOD = "enabled: true, ssid: OTP-Broker-7KQM, passphrase: abcd-2345-efgh, country: ID"
-ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFuIGV4YW1wbGU6IG5vYm9keSBoYXMgdGhpcyBrZXku"
 TIME_ZONES = Path("/usr/share/zoneinfo/iso3166.tab")
 
 UNPRINTABLE = st.characters(max_codepoint=31) | st.sampled_from("\x7f\x85\u2028\u2029\u200b\ufeff")

@@ -313,6 +313,12 @@ class TestMistakes:
         assert not card.start()
         assert "UTF-8" in card.problems
 
+    def test_a_file_that_is_no_document_by_its_length_is_not_taken_in_part(self, card: Card) -> None:
+        card.provide(document(sms={"life": 60}) + "#" * 300_000)
+        assert not card.start()
+        assert "is too long" in card.problems
+        assert card.config.sms.life == 300
+
     def test_it_says_so_in_both_languages_with_the_line_ends_of_every_editor(self, card: Card) -> None:
         card.provide("sms: {life: 1}")
         card.start()

@@ -16,7 +16,7 @@ from otpbroker.errors import Misconfigured
 from otpbroker.sealing import Sealer
 
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$" + "A" * 43
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl siti@office"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFuIGV4YW1wbGU6IG5vYm9keSBoYXMgdGhpcyBrZXku siti@office"
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 OPEN = Config(
     access_point=access_point(),

@@ -130,6 +130,14 @@ class TestDnsmasq:
         done = run("usr/sbin/dnsmasq", "--test", f"--conf-file={out / 'dnsmasq.conf'}")
         assert (done.returncode, done.stderr) == (0, "dnsmasq: syntax check OK.\n")
 
+    def test_a_phone_gets_the_units_names_and_the_checks_and_no_other(self, tmp_path: Path) -> None:
+        file = written(tmp_path, document()) / "dnsmasq.conf"
+        own = ("otpbroker.local", "otpbroker", "captive.apple.com", "connectivitycheck.gstatic.com")
+        program = Path(__file__).with_name("phone_asks_dnsmasq.py")
+        dnsmasq = command("usr/sbin/dnsmasq")[-1]
+        done = run(sys.executable, program, dnsmasq, file, *own, "www.apple.com", "evil.example")
+        assert done.stdout.splitlines() == ["0 192.168.0.11"] * len(own) + ["5 -"] * 2, done.stderr  # 5: refused
+
     def test_a_line_that_it_does_not_know_would_be_noticed(self, tmp_path: Path) -> None:
         file = written(tmp_path, document()) / "dnsmasq.conf"
         file.write_text(file.read_text() + "dhcp-rang=1\n")

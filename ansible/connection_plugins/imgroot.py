@@ -23,6 +23,7 @@ options:
     type: path
     vars:
       - name: imgroot_path
+      - name: ansible_host
 """
 
 # $1 root, $2 command for /bin/sh. The resolver's links lead into /run, which is empty: what they lead to is put there.

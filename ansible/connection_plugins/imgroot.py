@@ -13,8 +13,8 @@ name: imgroot
 author: the OTP Broker authors
 short_description: run tasks in an unpacked root file system
 description:
-  - Every command runs by chroot in mount, process, IPC and host name namespaces of its own, with its own proc, dev and
-    shm, sysfs read-only and an empty /run. Nothing that is mounted or started there outlives the command.
+  - Every command runs by chroot in mount, process, IPC and host name namespaces of its own, with its own proc, dev
+    and shm, sysfs read-only and an empty /run. Nothing that is mounted or started there outlives the command.
   - Needs root.
 options:
   root:
@@ -26,7 +26,7 @@ options:
       - name: ansible_host
 """
 
-# $1 root, $2 command for /bin/sh. The resolver's links lead into /run, which is empty: what they lead to is put there.
+# $1 root, $2 command for /bin/sh. The resolver's links lead into the empty /run: what they lead to is put there.
 _ENTER = r"""
 set -eu
 root=$1
@@ -91,7 +91,9 @@ class Connection(ConnectionBase):  # type: ignore[misc] # ansible-core has no ty
             self._connected = True
         return self
 
-    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
+    def exec_command(
+        self, cmd: str, in_data: bytes | None = None, sudoable: bool = True
+    ) -> tuple[int, bytes, bytes]:
         """Exit code, output and complaints of a shell command in the root."""
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         self._connect()

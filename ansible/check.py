@@ -64,6 +64,8 @@ def _overlays() -> Iterator[str]:
         if not os.access(path, os.X_OK):
             yield f"{path.relative_to(REPO)}: begins with #! and is not executable"
     yield from _run("shellcheck", *map(str, programs))
+    if os.geteuid() == 0:  # it asks the kernel; nothing is loaded
+        yield from _run("nft", "--check", "--file", str(HERE / "roles/firewall/files/nftables.conf"))
 
 
 def _playbook() -> Iterator[str]:

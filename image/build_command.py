@@ -15,6 +15,8 @@ from image.profile import choose, names
 from image.progress import Progress
 from image.stages import remove_tree
 
+_SOURCES = ("agent", "ansible", "image", "overlays", "pyproject.toml", "requirements")
+
 
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", repo: Path) -> None:
     image = commands.add_parser("image", help="build an image", description="Builds an image, step by step.")
@@ -86,11 +88,12 @@ def _work(repo: Path, arguments: argparse.Namespace) -> Path:
 
 
 def _git_head(repo: Path) -> tuple[str, int]:
-    """The commit, marked when files differ from it, and its time."""
+    """The newest commit that touched what an image is made from, marked when files differ from it, and its time."""
     git = ["git", "-C", str(repo), "-c", f"safe.directory={repo}"]
     try:
-        commit, committed = subprocess.check_output([*git, "log", "-1", "--format=%H %ct"], text=True).split()  # noqa: S603
-        changed = subprocess.check_output([*git, "status", "--porcelain", "--untracked-files=no"], text=True)  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
+        told = subprocess.check_output([*git, "log", "-1", "--format=%H %ct", "--", *_SOURCES], text=True)  # noqa: S603
+        commit, committed = told.split()
+        changed = subprocess.check_output([*git, "status", "--porcelain", "--", *_SOURCES], text=True)  # noqa: S603
+    except (OSError, ValueError, subprocess.CalledProcessError):
         raise Failed("git does not tell the commit", remedy="build in a clone") from None
     return commit + ("-changed" if changed.strip() else ""), int(committed)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from image import build_command
+from image import build_command, card_command
 from image.errors import ImageError
 
 REPO = Path(__file__).parent.parent
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 it failed or was refused and said why, 2 wrong usage, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="build.sh", description="Makes and handles the SD card of OTP Broker.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (build_command,):
+    for module in (build_command, card_command):
         module.add_parsers(commands, REPO)
     arguments = parser.parse_args(argv)
     # A polite end runs the same clean-up as Ctrl-C; a hard one is covered by the kernel (see commands.CONTAINED).

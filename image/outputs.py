@@ -8,6 +8,7 @@ from pathlib import Path
 from image.bmap import free_in_ext4, free_in_fat, make_map
 from image.commands import Commands, require
 from image.layout import MIB, Card
+from image.parts import copy_out
 
 # Set, because xz's own choice depends on the number of processors, and with it the bytes.
 _XZ_THREADS = 4
@@ -19,7 +20,10 @@ def write_outputs(
 ) -> None:
     """Fill FOLDER from the image; the manifest gets the facts of the image added."""
     require("xz", "dumpe2fs")
-    dump = commands.read(["dumpe2fs", f"{image}?offset={card.root.offset}"])
+    root = folder / "root.ext4"
+    copy_out(image, card.root, root)
+    dump = commands.read(["dumpe2fs", root])
+    root.unlink()
     block_map = make_map(image, [*free_in_fat(image, card.boot.offset), *free_in_ext4(dump, card.root.offset)])
     (folder / f"{image.name}.bmap").write_text(block_map.text(), encoding="utf-8")
     commands.note(f"{block_map.mapped_bytes // MIB} of {block_map.image_size // MIB} MiB are to be written to a card")

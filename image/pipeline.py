@@ -118,7 +118,7 @@ class Pipeline:
 
     def _root_inputs(self, keys: dict[str, str]) -> dict[str, Input]:
         folder, repo = self.plan.playbook.parent, self.plan.repo
-        roles = [path for path in folder.iterdir() if path.name != "inventories"]
+        roles = [*(path for path in folder.iterdir() if path.name != "inventories"), folder / "inventories/image"]
         return {
             "base": keys["base"],
             "wheels": keys["wheels"],
@@ -147,8 +147,9 @@ class Pipeline:
 
     def _wheels(self, folder: Path) -> None:
         plan = self.plan
-        commands = self._commands("wheels")
-        build_wheelhouse(plan.repo, plan.board.arch, plan.profile.python, plan.epoch, folder, commands)
+        house = folder / "house"
+        house.mkdir()
+        build_wheelhouse(plan.repo, plan.board.arch, plan.profile.python, plan.epoch, house, self._commands("wheels"))
 
     def _root(self, folder: Path, folders: dict[str, Path]) -> None:
         plan, tree = self.plan, folder / "tree"
@@ -158,10 +159,18 @@ class Pipeline:
             "image_arch": plan.board.arch,
             "image_profile": plan.profile.name,
             "image_board": plan.board.name,
-            "otpbroker_wheelhouse": str(folders["wheels"]),
+            "otpbroker_wheelhouse": str(folders["wheels"] / "house"),
         }
-        machine = os.uname().machine
-        provision(folders["base"], tree, plan.playbook, variables, arch=plan.board.arch, machine=machine, commands=commands)
+        provision(
+            folders["base"],
+            tree,
+            plan.playbook,
+            variables,
+            arch=plan.board.arch,
+            machine=os.uname().machine,
+            epoch=plan.epoch,
+            commands=commands,
+        )
         finish(tree, epoch=plan.epoch, host_name=socket.gethostname())
 
     def _image(self, folder: Path, folders: dict[str, Path]) -> None:
@@ -183,7 +192,7 @@ class Pipeline:
 
     def _outputs(self, folder: Path, folders: dict[str, Path]) -> None:
         plan, tree = self.plan, folders["root"] / "tree"
-        requirements = (folders["wheels"] / "requirements.txt").read_text(encoding="utf-8")
+        requirements = (folders["wheels"] / "house/requirements.txt").read_text(encoding="utf-8")
         components = [*debian_components(tree, plan.profile), *python_components(requirements)]
         image = folders["image"] / f"{plan.name}.img"
         write_outputs(

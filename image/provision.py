@@ -13,12 +13,12 @@ from image.tree import make_shippable
 
 
 def provision(
-    base: Path, tree: Path, playbook: Path, variables: Mapping[str, object], *, arch: Arch, machine: str, commands: Commands
+    base: Path, tree: Path, playbook: Path, variables: Mapping[str, object], *, arch: Arch, machine: str, epoch: int, commands: Commands
 ) -> None:
     """Unpack BASE/base.tar to TREE and play the playbook into it over the connection `imgroot`."""
     require_root("unpacking a root file system")
     unpack(base / "base.tar", tree, commands)
-    play(tree, playbook, variables, arch=arch, machine=machine, commands=commands)
+    play(tree, playbook, variables, arch=arch, machine=machine, epoch=epoch, commands=commands)
 
 
 def unpack(tar: Path, tree: Path, commands: Commands) -> None:
@@ -29,9 +29,9 @@ def unpack(tar: Path, tree: Path, commands: Commands) -> None:
 
 
 def play(
-    tree: Path, playbook: Path, variables: Mapping[str, object], *, arch: Arch, machine: str, commands: Commands
+    tree: Path, playbook: Path, variables: Mapping[str, object], *, arch: Arch, machine: str, epoch: int, commands: Commands
 ) -> None:
-    """One run of the playbook against the unpacked root."""
+    """One run of the playbook against the unpacked root: the host `image` of inventories/image beside the playbook."""
     ansible = Path(sys.executable).with_name("ansible-playbook")
     if not ansible.exists():
         raise Missing("ansible-playbook is not in this environment", remedy="tools/setup.sh image installs it")
@@ -45,8 +45,8 @@ def play(
     commands.run(
         [
             *emulation(arch, machine),
-            *(ansible, "--inventory", "image,", "--connection", "imgroot", "--limit", "image"),
-            *("--extra-vars", json.dumps({"ansible_host": str(tree), **variables})),
+            *(ansible, "--inventory", folder / "inventories/image", "--limit", "image"),
+            *("--extra-vars", json.dumps({"imgroot_path": str(tree), **variables})),
             playbook,
         ],
         env={
@@ -57,6 +57,7 @@ def play(
             "ANSIBLE_HOME": str(scratch),
             "ANSIBLE_LOCAL_TEMP": str(scratch / "tmp"),
             "ANSIBLE_NOCOLOR": "1",
+            "SOURCE_DATE_EPOCH": str(epoch),
             "ANSIBLE_RETRY_FILES_ENABLED": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
         },

@@ -1,1 +1,1 @@
-"""Builds, personalises, flashes and checks the SD-card image. Imports nothing of the agent: it installs its wheel."""
+"""Builds, personalises, flashes and checks the image of the card; imports nothing of the agent, but installs it."""

@@ -1,4 +1,4 @@
-"""Where packages come from: addresses are told by the caller or read from the build host, never kept in the product."""
+"""Where packages come from: addresses are told by the caller or read from the build host, never kept here."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,8 @@ class Archives:
             keyring = self.keyrings.get(source.archive)
             trusted = f"[signed-by={keyring}] " if keyring else ""
             lines += [
-                f"deb {trusted}{self.address(source)} {suite} {' '.join(source.components)}" for suite in source.suites
+                f"deb {trusted}{self.address(source)} {suite} {' '.join(source.components)}"
+                for suite in source.suites
             ]
         return lines
 

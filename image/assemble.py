@@ -53,7 +53,8 @@ def make_fat(content: Path, fat: Path, layout: Layout, environment: dict[str, st
     with fat.open("wb") as file:
         file.truncate(layout.boot_mib * MIB)
     commands.run(
-        ["mkfs.vfat", "-F", "32", "-n", layout.boot_label, "-i", layout.boot_id, "--invariant", fat], env=environment
+        ["mkfs.vfat", "-F", "32", "-n", layout.boot_label, "-i", layout.boot_id, "--invariant", fat],
+        env=environment,
     )
     # In sorted order, so that clusters and directory entries are in the same places each time.
     paths = sorted(content.rglob("*"))
@@ -72,7 +73,20 @@ def make_ext4(
         file.truncate(size_mib * MIB)
     commands.run(
         [
-            *("mke2fs", "-q", "-t", "ext4", "-L", layout.root_label, "-U", layout.root_uuid, "-m", "2", "-i", "16384"),
+            *(
+                "mke2fs",
+                "-q",
+                "-t",
+                "ext4",
+                "-L",
+                layout.root_label,
+                "-U",
+                layout.root_uuid,
+                "-m",
+                "2",
+                "-i",
+                "16384",
+            ),
             *("-E", f"hash_seed={layout.root_uuid},lazy_itable_init=0,lazy_journal_init=0,nodiscard"),
             *("-O", "^metadata_csum_seed,^orphan_file", "-d", tree, ext4),
         ],

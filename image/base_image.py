@@ -1,4 +1,4 @@
-"""Stage `base` from an official image that somebody downloaded: its root file system and boot files, as base.tar."""
+"""Stage `base` from an official image that somebody downloaded: its root and its boot files, as base.tar."""
 
 import hashlib
 import lzma
@@ -43,9 +43,17 @@ def unpack_official(official: OfficialImage, folder: Path, commands: Commands) -
     boot.mkdir()
     mount_point.mkdir()
     commands.run(
-        ["mcopy", "-s", "-m", "-n", "-i", f"{image}@@{card.boot.offset}", "::", boot], env={"MTOOLS_SKIP_CHECK": "1"}
+        ["mcopy", "-s", "-m", "-n", "-i", f"{image}@@{card.boot.offset}", "::", boot],
+        env={"MTOOLS_SKIP_CHECK": "1"},
     )
-    words = [image, str(card.root.offset), str(card.root.size), boot, folder / "base.tar", mount_point]
+    words: list[str | Path] = [
+        image,
+        str(card.root.offset),
+        str(card.root.size),
+        boot,
+        folder / "base.tar",
+        mount_point,
+    ]
     commands.run(["sh", "-c", _COPY, "copy", *words], contained=True)
     (folder / "disk_id").write_text(card.disk_id, encoding="ascii")
     image.unlink()

@@ -1,7 +1,7 @@
 """The block map of an image (bmap 2.0): which blocks must be written, and their checksums.
 
-A hole in the image's file is not the same as a block that need not be written: inode tables and the journal are zeros
-that matter. So the map is made from what the file systems say is free, not from the holes of the file.
+A hole in the image's file is not the same as a block that need not be written: inode tables and the journal are
+zeros that matter. So the map is made from what the file systems say is free, not from the holes of the file.
 """
 
 import hashlib
@@ -59,7 +59,8 @@ class BlockMap:
             f"    <ImageSize> {self.image_size} </ImageSize>\n    <BlockSize> {BLOCK} </BlockSize>\n"
             f"    <BlocksCount> {blocks} </BlocksCount>\n    <MappedBlocksCount> {mapped} </MappedBlocksCount>\n"
             "    <ChecksumType> sha256 </ChecksumType>\n"
-            f"    <BmapFileChecksum> {zeros} </BmapFileChecksum>\n    <BlockMap>\n{ranges}    </BlockMap>\n</bmap>\n"
+            f"    <BmapFileChecksum> {zeros} </BmapFileChecksum>\n"
+            f"    <BlockMap>\n{ranges}    </BlockMap>\n</bmap>\n"
         )
         return text.replace(zeros, hashlib.sha256(text.encode()).hexdigest(), 1)
 
@@ -70,7 +71,10 @@ def parse(text: str) -> BlockMap:
     if stated is None or hashlib.sha256(text.replace(stated[1], "0" * 64, 1).encode()).hexdigest() != stated[1]:
         raise Refused("the block map's own checksum does not hold")
     root = ET.fromstring(text)  # noqa: S314 - its checksum held, and it has no entities that we made
-    if root.findtext("BlockSize", "").strip() != str(BLOCK) or root.findtext("ChecksumType", "").strip() != "sha256":
+    if (
+        root.findtext("BlockSize", "").strip() != str(BLOCK)
+        or root.findtext("ChecksumType", "").strip() != "sha256"
+    ):
         raise Refused("the block map is of another kind: blocks of 4096 bytes and SHA-256 are wanted")
     runs = []
     for element in root.iterfind("BlockMap/Range"):

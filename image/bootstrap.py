@@ -12,7 +12,7 @@ from image.profile import Arch, Board, Profile
 SOURCES = "etc/apt/sources.list.d/image.sources"
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _NOT_SHIPPED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
-# Every kernel or firmware package wants its own initramfs: under emulation each costs minutes, and the last one wins.
+# Every kernel or firmware package wants its own initramfs: emulated each costs minutes, and the last one wins.
 _HOLD_INITRAMFS = (
     'chroot "$1" dpkg-divert --quiet --local --divert /usr/sbin/update-initramfs.real --no-rename'
     ' --add /usr/sbin/update-initramfs; printf "#!/bin/sh\\nexit 0\\n" > "$1/usr/sbin/update-initramfs";'
@@ -43,7 +43,7 @@ class Recipe:
         }
         if self._boot_files() == "raspi-firmware":
             files["etc/default/raspi-firmware"] = f'ROOTPART="LABEL={self.profile.layout.root_label}"\n'
-            # raspi-firmware adds these to the config.txt and cmdline.txt that it generates, at every kernel's update.
+            # raspi-firmware adds these to the config.txt and cmdline.txt that it generates, at every update.
             files["etc/default/raspi-firmware-custom"] = "".join(f"{line}\n" for line in self.board.config_txt)
             files["etc/default/raspi-extra-cmdline"] = " ".join(self.board.command_line) + "\n"
         return files
@@ -107,7 +107,7 @@ def bootstrap(recipe: Recipe, folder: Path, commands: Commands, machine: str) ->
     commands.run(
         [*emulation(recipe.board.arch, machine), *argv],
         env={"SOURCE_DATE_EPOCH": str(recipe.profile.epoch), "TMPDIR": str(folder)},
-        show=r"^(?:I: ((?:running apt|downloading|extracting|installing|creating)[^/]*)|(update-initramfs: Generating))",
+        show=r"^(?:I: ((?:downloading|extracting|installing|creating)[^/]*)|(update-initramfs: Generating))",
         contained=True,
     )
     if not (folder / "base.tar").stat().st_size:

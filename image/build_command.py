@@ -28,7 +28,9 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     image.add_argument("--until", choices=STAGES, default="outputs", help="stop after this step")
     image.add_argument("--base", type=Path, metavar="FILE", help="start from this official image, .img or .img.xz")
     image.add_argument("--base-sha256", metavar="SUM", help="what its publisher states for that file")
-    image.add_argument("--archive", action="append", default=[], metavar="NAME=ADDRESS", help="address of an archive")
+    image.add_argument(
+        "--archive", action="append", default=[], metavar="NAME=ADDRESS", help="address of an archive"
+    )
     image.add_argument("--keyring", action="append", default=[], metavar="NAME=FILE", help="keyring of an archive")
     image.add_argument("--playbook", type=Path, metavar="FILE", help="another playbook than ansible/site.yml")
     image.set_defaults(run=partial(build, repo))

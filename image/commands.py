@@ -66,7 +66,9 @@ class Commands:
                     process.wait()
         if code != 0:
             reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            raise Failed(f"{words[len(words) - len(argv)]} failed, {reason}; log: {self.log}\n{''.join(last).rstrip()}")
+            raise Failed(
+                f"{words[len(words) - len(argv)]} failed, {reason}; log: {self.log}\n{''.join(last).rstrip()}"
+            )
 
     def read(self, argv: Sequence[Word], *, env: Mapping[str, str] | None = None) -> str:
         """What a command says on standard output; `Failed` with its complaint when it fails."""
@@ -76,7 +78,6 @@ class Commands:
         if done.returncode != 0:
             raise Failed(f"{' '.join(words)}: exit code {done.returncode}\n{done.stderr.strip()}")
         return done.stdout
-
 
     def pipe_to(self, argv: Sequence[Word], target: IO[bytes]) -> None:
         """Standard output into a file."""

@@ -48,7 +48,11 @@ class Target:
     def description(self) -> str:
         """What will be erased, for the person who is asked."""
         size = "new" if self.size is None else f"{self.size / 1e9:.1f} GB"
-        facts = [self.model or self.kind, size, *([] if self.kind == "file" or self.removable else ["not removable"])]
+        facts = [
+            self.model or self.kind,
+            size,
+            *([] if self.kind == "file" or self.removable else ["not removable"]),
+        ]
         return "\n".join([f"{self.path}: {', '.join(facts)}", *(f"  {partition}" for partition in self.partitions)])
 
 
@@ -58,7 +62,7 @@ def target_at(path: Path, *, sys: Path = Path("/sys"), proc: Path = Path("/proc"
         real = path.resolve()
         status = real.stat()
     except FileNotFoundError:
-        if not path.parent.is_dir() or path.parent.resolve().is_relative_to("/dev") and not _in_ram(path):
+        if not path.parent.is_dir() or (path.parent.resolve().is_relative_to("/dev") and not _in_ram(path)):
             raise Refused(f"there is no {path}") from None
         return Target(path, "file", None)
     if stat.S_ISBLK(status.st_mode):

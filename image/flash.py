@@ -142,5 +142,3 @@ def _verify(file: BinaryIO, block_map: BlockMap, meter: _Meter) -> None:
                 remedy="try another card; if that fails too, download the image again",
             )
         meter.add(size)
-
-

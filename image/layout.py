@@ -1,4 +1,4 @@
-"""Arithmetic of the card: where its two partitions begin and end. Sectors of 512 bytes, everything aligned to 4 MiB."""
+"""Arithmetic of the card: where its two partitions begin and end. Sectors of 512 bytes, aligned to 4 MiB."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -16,7 +16,14 @@ _XZ_BLOCK = 24 * MIB
 
 
 def write_outputs(
-    image: Path, card: Card, *, xz_preset: int, sbom: str, manifest: Mapping[str, object], folder: Path, commands: Commands
+    image: Path,
+    card: Card,
+    *,
+    xz_preset: int,
+    sbom: str,
+    manifest: Mapping[str, object],
+    folder: Path,
+    commands: Commands,
 ) -> None:
     """Fill FOLDER from the image; the manifest gets the facts of the image added."""
     require("xz", "dumpe2fs")
@@ -26,11 +33,14 @@ def write_outputs(
     root.unlink()
     block_map = make_map(image, [*free_in_fat(image, card.boot.offset), *free_in_ext4(dump, card.root.offset)])
     (folder / f"{image.name}.bmap").write_text(block_map.text(), encoding="utf-8")
-    commands.note(f"{block_map.mapped_bytes // MIB} of {block_map.image_size // MIB} MiB are to be written to a card")
+    commands.note(
+        f"{block_map.mapped_bytes // MIB} of {block_map.image_size // MIB} MiB are to be written to a card"
+    )
     packed = folder / f"{image.name}.xz"
     with packed.open("wb") as file:
         commands.pipe_to(
-            ["xz", f"-{xz_preset}", f"--threads={_XZ_THREADS}", f"--block-size={_XZ_BLOCK}", "--stdout", image], file
+            ["xz", f"-{xz_preset}", f"--threads={_XZ_THREADS}", f"--block-size={_XZ_BLOCK}", "--stdout", image],
+            file,
         )
     (folder / "sbom.cdx.json").write_text(sbom, encoding="utf-8")
     facts = {

@@ -1,4 +1,4 @@
-"""`build.sh personalise`: every unit its own secrets, as a folder to flash with, a brochure to print, a line for the maker."""
+"""`build.sh personalise`: every unit its own secrets, as a folder to flash with, a brochure, a line of a list."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ class Wishes:
 
 
 def personalise(count: int, out: Path, wishes: Wishes, commands: Commands) -> list[Path]:
-    """Make `count` more units in OUT: unit-001, ... and their lines in units.csv. Everything is for the owner's eyes only."""
+    """Make `count` more units in OUT: unit-001, ... and their lines in units.csv, for the owner's eyes only."""
     require("rsvg-convert")
     os.umask(0o077)
     out.mkdir(parents=True, exist_ok=True)

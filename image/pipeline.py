@@ -88,18 +88,18 @@ class Pipeline:
                 inputs = self._image_inputs(keys)
                 return "the card's file systems", inputs, lambda folder: self._image(folder, folders)
             case _:
-                inputs = {"image": keys["image"], "manifest": self._manifest(), "code": _code("outputs", "bmap", "sbom")}
+                inputs = {
+                    "image": keys["image"],
+                    "manifest": self._manifest(),
+                    "code": _code("outputs", "bmap", "sbom"),
+                }
                 return "compressing, listing", inputs, lambda folder: self._outputs(folder, folders)
 
     def _base_inputs(self) -> dict[str, Input]:
-        profile = self.plan.profile.model_dump(exclude={"layout", "summary"})
-        sources = self.plan.archives.deb_lines(self.plan.profile)
-        return {
-            "profile": profile,
-            "board": self.plan.board.model_dump(exclude={"summary"}),
-            "sources": sources,
-            "code": _code("bootstrap", "archives"),
-        }
+        recipe = Recipe(self.plan.profile, self.plan.board, self.plan.archives)
+        settings: dict[str, Input] = dict(recipe.settings())
+        command = recipe.argv(Path("base.tar"), Path("settings"))
+        return {"command": command, "settings": settings, "epoch": self.plan.profile.epoch}
 
     def _official_inputs(self) -> dict[str, Input]:
         assert self.plan.official is not None
@@ -107,7 +107,9 @@ class Pipeline:
 
     def _wheel_inputs(self) -> dict[str, Input]:
         repo = self.plan.repo
-        paths = [repo / name for name in ("agent", "pyproject.toml", "README.md", "LICENSE", "requirements/runtime.txt")]
+        paths = [
+            repo / name for name in ("agent", "pyproject.toml", "README.md", "LICENSE", "requirements/runtime.txt")
+        ]
         return {
             "source": digest_of(paths, root=repo),
             "arch": self.plan.board.arch,
@@ -149,7 +151,9 @@ class Pipeline:
         plan = self.plan
         house = folder / "house"
         house.mkdir()
-        build_wheelhouse(plan.repo, plan.board.arch, plan.profile.python, plan.epoch, house, self._commands("wheels"))
+        build_wheelhouse(
+            plan.repo, plan.board.arch, plan.profile.python, plan.epoch, house, self._commands("wheels")
+        )
 
     def _root(self, folder: Path, folders: dict[str, Path]) -> None:
         plan, tree = self.plan, folder / "tree"
@@ -232,5 +236,3 @@ def hand_out(outputs: Path, target: Path) -> list[Path]:
 def _code(*modules: str) -> str:
     """What a stage does is one of its inputs."""
     return digest_of([FOLDER / f"{module}.py" for module in modules], root=FOLDER)
-
-

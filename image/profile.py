@@ -34,7 +34,7 @@ class Source(Data):
 
 
 class Architecture(Data):
-    """What one architecture needs beside the packages of all: kernel, firmware, and who fills the boot partition."""
+    """What one architecture needs beside the packages of all: kernel, firmware, who fills the boot partition."""
 
     packages: list[Package]
     boot_files: Literal["raspi-firmware", "kernel-copy"]
@@ -87,7 +87,9 @@ class Board(Data):
     @model_validator(mode="after")
     def _no_configuration_without_firmware(self) -> Self:
         if self.arch == "amd64" and (self.config_txt or self.device_trees):
-            raise ValueError("config_txt and device_trees are read by the firmware of a Raspberry Pi: arch is amd64")
+            raise ValueError(
+                "config_txt and device_trees are read by the firmware of a Raspberry Pi: arch is amd64"
+            )
         return self
 
 
@@ -118,7 +120,7 @@ def load_board(name: str) -> Board:
 
 
 def choose(profile_name: str, arch: Arch | None, board_name: str | None) -> tuple[Profile, Board]:
-    """A profile and a board that fit each other. arm64 and amd64 have a default board each; arm64 is the product."""
+    """A profile and a board that fit each other. Each architecture has a default board; arm64 is the product."""
     board = load_board(board_name or ("virtual-pc" if arch == "amd64" else "raspberry-pi"))
     if arch is not None and board.arch != arch:
         raise Refused(f"board {board.name} is {board.arch}, but --arch says {arch}")

@@ -42,7 +42,10 @@ class Progress:
 
     def table(self) -> str:
         """The times of all steps, and their sum."""
-        lines = [f"  {name:<12} {'kept' if how == 'kept' else f'{seconds:.1f} s':>9}" for name, seconds, how in self.times]
+        lines = [
+            f"  {name:<12} {'kept' if how == 'kept' else f'{seconds:.1f} s':>9}"
+            for name, seconds, how in self.times
+        ]
         return "\n".join([*lines, f"  {'all':<12} {sum(seconds for _, seconds, _ in self.times):>7.1f} s"])
 
     def _print(self, text: str) -> None:

@@ -13,7 +13,15 @@ from image.tree import make_shippable
 
 
 def provision(
-    base: Path, tree: Path, playbook: Path, variables: Mapping[str, object], *, arch: Arch, machine: str, epoch: int, commands: Commands
+    base: Path,
+    tree: Path,
+    playbook: Path,
+    variables: Mapping[str, object],
+    *,
+    arch: Arch,
+    machine: str,
+    epoch: int,
+    commands: Commands,
 ) -> None:
     """Unpack BASE/base.tar to TREE and play the playbook into it over the connection `imgroot`."""
     require_root("unpacking a root file system")
@@ -24,14 +32,31 @@ def provision(
 def unpack(tar: Path, tree: Path, commands: Commands) -> None:
     tree.mkdir()
     commands.run(
-        ["tar", "--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--file", tar, "--directory", tree]
+        [
+            "tar",
+            "--extract",
+            "--numeric-owner",
+            "--xattrs",
+            "--xattrs-include=*",
+            "--file",
+            tar,
+            "--directory",
+            tree,
+        ]
     )
 
 
 def play(
-    tree: Path, playbook: Path, variables: Mapping[str, object], *, arch: Arch, machine: str, epoch: int, commands: Commands
+    tree: Path,
+    playbook: Path,
+    variables: Mapping[str, object],
+    *,
+    arch: Arch,
+    machine: str,
+    epoch: int,
+    commands: Commands,
 ) -> None:
-    """One run of the playbook against the unpacked root: the host `image` of inventories/image beside the playbook."""
+    """One run of the playbook against the unpacked root: host `image` of inventories/image beside it."""
     ansible = Path(sys.executable).with_name("ansible-playbook")
     if not ansible.exists():
         raise Missing("ansible-playbook is not in this environment", remedy="tools/setup.sh image installs it")

@@ -1,4 +1,4 @@
-"""The bill of materials (CycloneDX 1.6, JSON): Debian packages by dpkg's status, Python packages by the wheelhouse."""
+"""The bill of materials (CycloneDX 1.6, JSON): Debian packages by dpkg's status, Python's by the wheelhouse."""
 
 import json
 import re
@@ -41,7 +41,9 @@ def bill(profile: Profile, version: str, epoch: int, components: list[Component]
 def debian_components(tree: Path, profile: Profile) -> list[Component]:
     """What dpkg says is installed in a root file system."""
     status = (tree / "var/lib/dpkg/status").read_text(encoding="utf-8")
-    return [_debian(fields, profile) for fields in paragraphs(status) if fields.get("Status") == "install ok installed"]
+    return [
+        _debian(fields, profile) for fields in paragraphs(status) if fields.get("Status") == "install ok installed"
+    ]
 
 
 def python_components(requirements: str) -> list[Component]:

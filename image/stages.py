@@ -19,7 +19,7 @@ def key_of(inputs: Mapping[str, Input]) -> str:
 
 
 def digest_of(paths: Iterable[Path], *, root: Path) -> str:
-    """Over names, contents and executable bits of files and of everything in folders; what is absent counts as that."""
+    """Over names, contents and executable bits of files and of all in folders; what is absent counts as that."""
     digest = hashlib.sha256()
     for path in sorted(_files(paths)):
         kind = "link" if path.is_symlink() else "program" if path.stat().st_mode & 0o100 else "file"
@@ -30,13 +30,13 @@ def digest_of(paths: Iterable[Path], *, root: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """A folder with one folder per finished stage: `STAGE/` and in it `.key`, written before the folder gets its name."""
+    """A folder with one per finished stage: `STAGE/`, and in it `.key`, written before the folder gets its name."""
 
     folder: Path
     progress: Progress
 
     def stage(self, name: str, summary: str, key: str, build: Callable[[Path], None]) -> Path:
-        """The stage's folder: kept when it was made with the same key, else built anew. `build` fills an empty folder."""
+        """The stage's folder: kept when made with the same key, else made anew. `build` fills an empty folder."""
         done = self.folder / name
         if self._key(done) == key:
             self.progress.kept(name, summary)

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,9 @@ UNIT_FILES = (
     re.compile(r"var/lib/apt/lists/.*(Packages|InRelease|Release).*"),
 )
 _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s+[A-Za-z0-9+/=\s]{64}")
-_PASSWORD_HASH = re.compile(rb"\$argon2id?\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{8}|^[\w-]+:\$[0-9a-z]+\$", re.MULTILINE)
+_PASSWORD_HASH = re.compile(
+    rb"\$argon2id?\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{8}|^[\w-]+:\$[0-9a-z]+\$", re.MULTILINE
+)
 # Files that tell a hash's form or hold keys for everybody to see: tests and examples of libraries.
 _EXAMPLES = re.compile(r"opt/otpbroker/venv/lib/.*/site-packages/.*\.(py|pyc|pyi)$|.*/site-packages/.*/METADATA$")
 _SHORTEST_NAME = 5
@@ -76,7 +77,11 @@ def layout_objections(card: Card, size: int) -> list[str]:
 
 def boot_objections(names: list[str]) -> list[str]:
     """An image for everybody has no provisioning file and no brochure."""
-    return [f"bootfs:{name}: made for one unit" for name in names if name.lower().startswith("otpbroker/") and name[-1] != "/"]
+    return [
+        f"bootfs:{name}: made for one unit"
+        for name in names
+        if name.lower().startswith("otpbroker/") and name[-1] != "/"
+    ]
 
 
 def file_objections(name: str, content: bytes, marks: Marks) -> list[str]:
@@ -153,5 +158,3 @@ def _unpacked(image: Path, scratch: Path) -> Iterator[Path]:
         shutil.copyfileobj(source, target, 4 * MIB)
     yield raw
     raw.unlink()
-
-

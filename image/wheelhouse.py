@@ -1,4 +1,4 @@
-"""Stage `wheels`: everything Python that the image installs, as wheels with hashes, for the image's own interpreter.
+"""Stage `wheels`: everything Python that the image installs, as wheels with hashes, for its own interpreter.
 
 The lock is universal: its markers are decided here for the Python and the processor of the image, not for those of
 the build host, so pip in the image has nothing left to choose.
@@ -75,7 +75,9 @@ def applicable(entries: Iterable[Locked], markers: Mapping[str, str]) -> list[Lo
     return [entry for entry in entries if entry.marker is None or Marker(entry.marker).evaluate(dict(markers))]
 
 
-def needed(root: NormalizedName, wants: Mapping[NormalizedName, list[str]], markers: Mapping[str, str]) -> set[NormalizedName]:
+def needed(
+    root: NormalizedName, wants: Mapping[NormalizedName, list[str]], markers: Mapping[str, str]
+) -> set[NormalizedName]:
     """What `root` needs, directly or through others; `wants` holds each package's Requires-Dist lines."""
     found: set[NormalizedName] = set()
     open_names = [root]
@@ -106,13 +108,22 @@ def build_wheelhouse(repo: Path, arch: Arch, python: str, epoch: int, folder: Pa
     entries = applicable(read_lock((repo / "requirements/runtime.txt").read_text(encoding="utf-8")), markers)
     lock = folder / "lock.txt"
     lock.write_text(
-        "".join(f"{e.name}=={e.version} {' '.join(f'--hash={h}' for h in e.hashes)}\n" for e in entries), encoding="utf-8"
+        "".join(f"{e.name}=={e.version} {' '.join(f'--hash={h}' for h in e.hashes)}\n" for e in entries),
+        encoding="utf-8",
     )
     _, minor, _ = python.split(".")
     tags = [f"--platform={platform}_{_MACHINES[arch]}" for platform in _PLATFORMS]
     commands.run(
         [
-            *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--require-hashes"),
+            *(
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--require-hashes",
+            ),
             *("--only-binary=:all:", f"--python-version=3.{minor}", "--implementation=cp", *tags),
             *(f"--abi=cp3{minor}", "--abi=abi3", "--abi=none", "--dest", folder, "--requirement", lock),
         ],
@@ -132,7 +143,15 @@ def build_wheelhouse(repo: Path, arch: Arch, python: str, epoch: int, folder: Pa
 def _build_own_wheel(repo: Path, epoch: int, folder: Path, commands: Commands) -> None:
     commands.run(
         [
-            *(sys.executable, "-m", "pip", "wheel", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"),
+            *(
+                sys.executable,
+                "-m",
+                "pip",
+                "wheel",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--no-build-isolation",
+            ),
             *("--wheel-dir", folder, repo),
         ],
         env={"SOURCE_DATE_EPOCH": str(epoch)},

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +76,6 @@ def copy_of(image: Path, folder: Path, *, device: str = "/dev/virtio-ports/test.
     wants = f"{_UNITS}/sysinit.target.wants"
     card.debugfs([f"mkdir {wants}", f"symlink {wants}/test-shell.service {_UNITS}/test-shell.service"])
     return card
-
 
 
 def _command_line(image: Path) -> str:

@@ -15,6 +15,8 @@ from card_copy import CardCopy
 from guest_shell import GuestShell, Result
 from qmp import Qmp
 
+from image.layout import MIB
+
 Kind = Literal["q35", "virt", "raspi3b"]
 
 
@@ -47,7 +49,7 @@ SHELL_DEVICE: dict[Kind, str] = {
 
 @dataclass(slots=True)
 class Vm:
-    """A running machine. `run` is a command in the guest, `qmp` one to QEMU, `port` where a forwarded port is here."""
+    """A running machine. `run` is a command in the guest, `qmp` one to QEMU, `port` the host's for one of its."""
 
     folder: Path
     disk: Path
@@ -102,14 +104,12 @@ class Vm:
 
     async def plug_modem(self, port: str, name: str = "modem") -> None:
         """An FTDI adapter whose other end is the pty at `port`, such as one of `otpbroker simulate-modem`."""
-        bridge = self.folder / f"{name}.sock"
         await self.qmp(
-            "chardev_add".replace("_", "-"),
+            "chardev-add",
             id=f"{name}-line",
             backend={"type": "serial", "data": {"device": str(Path(port).resolve())}},
         )
         await self.qmp("device_add", driver="usb-serial", id=name, bus="usb.0", chardev=f"{name}-line")
-        bridge.unlink(missing_ok=True)
 
     async def plug_stick(self, image: Path, name: str = "stick") -> None:
         """A USB stick with the content of a raw image, which the guest may write."""
@@ -163,12 +163,7 @@ async def boot(
     folder = Path(tempfile.mkdtemp(prefix="otpbroker-vm-", dir="/dev/shm"))
     overlay = disk or folder / "disk.qcow2"
     if not overlay.exists():
-        size = [f"{disk_mib}M"] if disk_mib else []
-        subprocess.run(
-            ["qemu-img", "create", "-q", "-f", "qcow2", "-b", card.image, "-F", "raw", overlay, *size], check=True
-        )
-        if not hardware.pci:  # an SD card's size is a power of two
-            _grow_to_power_of_two(overlay)
+        make_overlay(card, overlay, disk_mib, power_of_two=not hardware.pci)
     ports = {port: _free_port() for port in forward}
     argv = [
         *(hardware.program, *hardware.options, "-m", "1024" if not hardware.pci else str(memory), "-accel"),
@@ -231,7 +226,10 @@ def _pci_devices(disk: Path, networks: int, ports: dict[int, int]) -> list[str]:
     for number in range(networks):
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in ports.items())
         devices += [
-            *("-netdev", f"user,id=net{number},net=10.9.{number}.0/24,restrict=on{forwards if number == 0 else ''}"),
+            *(
+                "-netdev",
+                f"user,id=net{number},net=10.9.{number}.0/24,restrict=on{forwards if number == 0 else ''}",
+            ),
             *("-device", f"virtio-net-pci,netdev=net{number}"),
         ]
     return devices
@@ -247,10 +245,13 @@ def _pi_devices(disk: Path, ports: dict[int, int]) -> list[str]:
     ]
 
 
-def _grow_to_power_of_two(disk: Path) -> None:
-    told = subprocess.run(["qemu-img", "info", "--output=json", disk], capture_output=True, text=True, check=True)
-    size = int(told.stdout.split('"virtual-size":')[1].split(",")[0])
-    subprocess.run(["qemu-img", "resize", "-q", "-f", "qcow2", disk, str(1 << (size - 1).bit_length())], check=True)
+def make_overlay(card: CardCopy, overlay: Path, disk_mib: int | None = None, *, power_of_two: bool = False) -> None:
+    """A disk that begins as the card and takes the writes. The size of an SD card is a power of two to QEMU."""
+    size = disk_mib * MIB if disk_mib else card.image.stat().st_size
+    if power_of_two:
+        size = 1 << (size - 1).bit_length()
+    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", card.image, "-F", "raw", overlay, str(size)]
+    subprocess.run(create, check=True)
 
 
 def _free_port() -> int:

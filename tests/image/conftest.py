@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from card_copy import CardCopy, copy_of
 from machine import SHELL_DEVICE, Kind
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-
 from card_copy import CardCopy
 from machine import Kind, Vm, booted, make_overlay
 

@@ -33,6 +33,7 @@ _PASSWORD_HASH = re.compile(
 # Files that tell a hash's form or hold keys for everybody to see: tests and examples of libraries.
 _EXAMPLES = re.compile(r"opt/otpbroker/venv/lib/.*/site-packages/.*\.(py|pyc|pyi)$|.*/site-packages/.*/METADATA$")
 _SHORTEST_NAME = 5
+_NAMING_FILES = {"etc/hostname", "etc/hosts", "etc/mailname"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,11 @@ def file_objections(name: str, content: bytes, marks: Marks) -> list[str]:
             objections.append(f"{name}: a private key")
         if _PASSWORD_HASH.search(content):
             objections.append(f"{name}: the hash of a password")
-    words = [marks.host_name] if len(marks.host_name) >= _SHORTEST_NAME else []
-    if name.startswith("etc/"):
-        words = [marks.host_name]
-    if any(re.search(rb"(?<![\w.-])" + re.escape(word.encode()) + rb"(?![\w.-])", content) for word in words):
-        objections.append(f"{name}: the name of the build host")
+    # A short name is also a part of many other things: it is looked for where names of hosts are.
+    if len(marks.host_name) >= _SHORTEST_NAME or (marks.host_name and name in _NAMING_FILES):
+        word = re.escape(marks.host_name.encode())
+        if re.search(rb"(?<![\w.-])" + word + rb"(?![\w.-])", content):
+            objections.append(f"{name}: the name of the build host")
     return objections
 
 

@@ -138,6 +138,11 @@ def test_what_every_system_has_is_not_objected_to(name: str, content: bytes) -> 
     assert file_objections(name, content, MARKS) == []
 
 
+def test_a_short_name_of_the_build_host_is_looked_for_where_names_are() -> None:
+    assert file_objections("etc/mailname", b"vm\n", Marks((), "vm"))
+    assert file_objections("etc/apt/key.asc", b"mQ/vm+x", Marks((), "vm")) == []
+
+
 def test_a_card_of_somebody_is_not_an_image_for_everybody() -> None:
     assert boot_objections(["config.txt", "otpbroker/", "vmlinuz"]) == []
     assert boot_objections(["OTPBROKER/CONFIG.YAML"]) == ["bootfs:OTPBROKER/CONFIG.YAML: made for one unit"]

@@ -71,6 +71,8 @@ def run_flash(arguments: argparse.Namespace) -> None:
 
 
 def run_verify(repo: Path, arguments: argparse.Namespace) -> None:
+    if not arguments.image.is_file():
+        raise Refused(f"there is no image {arguments.image}")
     marks = Marks(build_folders(repo, arguments.work), socket.gethostname())
     with tempfile.TemporaryDirectory(prefix="otpbroker-verify-", dir=arguments.scratch) as scratch:
         verify(arguments.image, marks, Path(scratch), Commands(Path(scratch) / "log"), _say)

@@ -26,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImageError as error:
         print(f"build.sh: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"build.sh: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("build.sh: interrupted; the finished steps are kept", file=sys.stderr)
         return 130

@@ -29,6 +29,8 @@ class Source:
 
 def source_of(image: Path) -> Source:
     """A compressed image needs its .bmap beside it; of a plain one without, every block is written."""
+    if not image.is_file():
+        raise Refused(f"there is no image {image}")
     plain = image.with_suffix("") if image.suffix == ".xz" else image
     beside = plain.with_name(plain.name + ".bmap")
     if beside.exists():

@@ -52,8 +52,8 @@ install_apt_new_enough() {
     fi
     missing=
     for package in "$@"; do
-        version=$(dpkg-query -W -f '${Version} ${Status}' "$package" 2>/dev/null | sed -n 's/ install ok installed//p')
-        case $version in *bpo12*) ;; *) missing="$missing $package" ;; esac
+        have=$(dpkg-query -W -f '${Version} ${Status}' "$package" 2>/dev/null | sed -n 's/ install ok installed//p')
+        case $have in *bpo12*) ;; *) missing="$missing $package" ;; esac
     done
     sources=$(mktemp -d)
     cp -r /etc/apt/sources.list.d "$sources/parts"

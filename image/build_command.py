@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import subprocess
 import tomllib
 from functools import partial
@@ -23,6 +24,9 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     image.add_argument("--profile", default="debian", help=f"{', '.join(names('profiles'))} (default: debian)")
     image.add_argument("--arch", choices=["arm64", "amd64"], help="arm64 for cards (default), amd64 for tests")
     image.add_argument("--board", metavar="NAME", help=", ".join(names("boards")))
+    image.add_argument(
+        "--country", metavar="CC", help="of units that nobody personalises (ISO 3166-1), for their radio"
+    )
     image.add_argument("--out", type=Path, metavar="DIR", help="where the outputs go (default: dist/ of the clone)")
     image.add_argument("--work", type=Path, metavar="DIR", help="where steps leave what they made; quickest in RAM")
     image.add_argument("--until", choices=STAGES, default="outputs", help="stop after this step")
@@ -54,6 +58,8 @@ def plan_of(repo: Path, arguments: argparse.Namespace) -> Plan:
     profile, board = choose(arguments.profile, arguments.arch, arguments.board)
     addresses = {**of_host(), **pairs(arguments.archive, "--archive")}
     keyrings = {name: Path(file).resolve() for name, file in pairs(arguments.keyring, "--keyring").items()}
+    if arguments.country is not None and not re.fullmatch("[A-Z]{2}", arguments.country):
+        raise Refused("--country wants two capital letters, such as ID")
     if (arguments.base is None) != (arguments.base_sha256 is None):
         raise Refused("--base and --base-sha256 go together: a foreign image is used only when its checksum holds")
     official = OfficialImage(arguments.base.resolve(), arguments.base_sha256) if arguments.base else None
@@ -71,6 +77,7 @@ def plan_of(repo: Path, arguments: argparse.Namespace) -> Plan:
         version=tomllib.loads((repo / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
         commit=commit,
         epoch=int(os.environ.get("SOURCE_DATE_EPOCH", committed)),
+        country=arguments.country or "",
         official=official,
     )
 

@@ -12,9 +12,10 @@ from image.assemble import Assembly, assemble
 from image.base_image import OfficialImage, unpack_official
 from image.bootstrap import Recipe, bootstrap
 from image.commands import Commands
+from image.errors import Failed
 from image.layout import card_of
 from image.outputs import write_outputs
-from image.profile import FOLDER, Board, Profile
+from image.profile import FOLDER, Architecture, Board, Profile
 from image.progress import Progress
 from image.provision import finish, provision
 from image.sbom import bill, debian_components, python_components
@@ -37,6 +38,7 @@ class Plan:
     version: str
     commit: str
     epoch: int
+    country: str = ""
     official: OfficialImage | None = None
 
     @property
@@ -126,6 +128,7 @@ class Pipeline:
             "wheels": keys["wheels"],
             "roles": digest_of(roles, root=folder),
             "overlays": digest_of([repo / "overlays"], root=repo),
+            "country": self.plan.country,
             "epoch": self.plan.epoch,
             "code": _code("provision", "tree"),
         }
@@ -163,6 +166,7 @@ class Pipeline:
             "image_arch": plan.board.arch,
             "image_profile": plan.profile.name,
             "image_board": plan.board.name,
+            "first_boot_country": plan.country,
             "otpbroker_wheelhouse": str(folders["wheels"] / "house"),
         }
         provision(
@@ -184,6 +188,7 @@ class Pipeline:
         commands.run(["cp", "--archive", "--reflink=auto", folders["root"] / "tree", tree])
         boot = folder / "boot"
         (tree / "boot/firmware").rename(boot)
+        require_boot_files(boot, plan.profile.architectures[plan.board.arch])
         (tree / "boot/firmware").mkdir()
         os.utime(tree / "boot/firmware", (plan.epoch, plan.epoch))
         os.utime(tree / "boot", (plan.epoch, plan.epoch))
@@ -221,8 +226,17 @@ class Pipeline:
             "suite": plan.profile.suite,
             "epoch": plan.epoch,
             "base": f"official:{plan.official.checksum}" if plan.official else "packages",
+            "country": plan.country,
             "minimum_card_mib": plan.board.card_mib,
         }
+
+
+def require_boot_files(boot: Path, architecture: Architecture) -> None:
+    """`Failed` when a board could not start from this partition."""
+    wanted = [*architecture.device_trees, *(["config.txt", "cmdline.txt"] if architecture.device_trees else [])]
+    missing = [name for name in wanted if not (boot / name).exists()]
+    if missing:
+        raise Failed(f"the boot partition lacks {', '.join(missing)}")
 
 
 def hand_out(outputs: Path, target: Path) -> list[Path]:

@@ -13,7 +13,11 @@ KIB = 1024
 
 
 async def failed_units(vm: Vm) -> list[str]:
-    return (await vm.out("systemctl --failed --plain --no-legend")).splitlines()
+    """Their names; what they said goes to the test's output."""
+    units = [line.split()[0] for line in (await vm.out("systemctl --failed --plain --no-legend")).splitlines()]
+    for unit in units:
+        print(await vm.out(f"journalctl --no-pager --boot --unit {unit} | tail -n 20"))
+    return units
 
 
 async def test_it_boots_without_a_failed_unit_and_again(card: CardCopy, kind: Kind) -> None:

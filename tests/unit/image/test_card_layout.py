@@ -1,10 +1,13 @@
 """Where the partitions of a card are, and how big its root has to be."""
 
+from pathlib import Path
+
 import pytest
 
-from image.errors import Refused
+from image.errors import Failed, Refused
 from image.layout import MIB, Card, Partition, card, read_card, root_mib
-from image.profile import Layout
+from image.pipeline import require_boot_files
+from image.profile import Layout, load_profile
 from image.verify import layout_objections
 
 
@@ -64,6 +67,16 @@ def test_the_root_holds_content_journal_inode_tables_and_what_is_to_be_free(cont
     assert size % 4 == 0
     assert size * MIB >= content + inodes * 256 + (256 + 64) * MIB
     assert size * MIB <= content * 1.1 + inodes * 300 + 360 * MIB
+
+
+def test_a_boot_partition_that_lacks_a_boards_files_is_not_assembled(tmp_path: Path) -> None:
+    wanted = load_profile("debian").architectures["arm64"]
+    for name in (*wanted.device_trees[1:], "config.txt", "cmdline.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(Failed, match=wanted.device_trees[0]):
+        require_boot_files(tmp_path, wanted)
+    (tmp_path / wanted.device_trees[0]).touch()
+    require_boot_files(tmp_path, wanted)
 
 
 def test_a_card_that_does_not_fit_its_file_is_found() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from image.archives import Archives
 from image.assemble import Assembly, assemble
 from image.base_image import OfficialImage, unpack_official
-from image.bootstrap import Recipe, bootstrap
+from image.bootstrap import Recipe, bootstrap, emulation
 from image.commands import Commands
 from image.errors import Failed
 from image.layout import card_of
@@ -164,6 +164,8 @@ class Pipeline:
         variables = {
             "image_build": True,
             "image_arch": plan.board.arch,
+            # Emulated programs reach only what the emulator knows of the kernel: no netlink of the firewall's kind.
+            "image_emulated": bool(emulation(plan.board.arch, os.uname().machine)),
             "image_profile": plan.profile.name,
             "image_board": plan.board.name,
             "first_boot_country": plan.country,

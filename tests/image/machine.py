@@ -166,6 +166,8 @@ async def boot(
         make_overlay(card, overlay, disk_mib, power_of_two=not hardware.pci)
     ports = {port: _free_port() for port in forward}
     argv = [
+        # No machine outlives the tests, however they end.
+        *("setpriv", "--pdeathsig", "KILL", "--"),
         *(hardware.program, *hardware.options, "-m", "1024" if not hardware.pci else str(memory), "-accel"),
         *("tcg,thread=multi", "-display", "none", "-no-user-config", "-monitor", "none"),
         *("-kernel", card.kernel, "-initrd", card.initrd),

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,10 +89,9 @@ class _Meter:
     say: Callable[[str], None]
     done: int = 0
     _said: int = 0
-    _started: float = 0.0
+    _started: float = field(default_factory=time.monotonic)
 
     def add(self, count: int) -> None:
-        self._started = self._started or time.monotonic()
         self.done += count
         tenth = self.done * 10 // max(self.total, 1)
         if tenth > self._said:

@@ -14,7 +14,7 @@ from pathlib import Path
 from image.commands import Commands
 from image.provision import play
 tree, log, variables = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-play(tree, Path("ansible/site.yml"), variables, arch="amd64", machine="x86_64", epoch=1790000000,
+play(tree, Path("ansible/site.yml").resolve(), variables, arch="amd64", machine="x86_64", epoch=1790000000,
      commands=Commands(log, print))
 """
 

@@ -47,23 +47,22 @@ class Commands:
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"\n$ {' '.join(words)}\n")
             log.flush()
-            process = _start(words, env, folder, text is not None)
-            try:
-                if text is not None:
-                    assert process.stdin is not None
-                    process.stdin.write(text)
-                    process.stdin.close()
-                assert process.stdout is not None
-                for line in process.stdout:
-                    log.write(line)
-                    last = [*last[1 - _SHOWN_OF_A_FAILURE :], line]
-                    if pattern and (match := pattern.search(line)):
-                        self.note(match[match.lastindex or 0].strip())
-                code = process.wait()
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+            with _start(words, env, folder, text is not None) as process:
+                try:
+                    if text is not None:
+                        assert process.stdin is not None
+                        process.stdin.write(text)
+                        process.stdin.close()
+                    assert process.stdout is not None
+                    for line in process.stdout:
+                        log.write(line)
+                        last = [*last[1 - _SHOWN_OF_A_FAILURE :], line]
+                        if pattern and (match := pattern.search(line)):
+                            self.note(match[match.lastindex or 0].strip())
+                    code = process.wait()
+                finally:
+                    if process.poll() is None:
+                        process.kill()
         if code != 0:
             reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise Failed(

@@ -129,6 +129,7 @@ class Pipeline:
             "roles": digest_of(roles, root=folder),
             "overlays": digest_of([repo / "overlays"], root=repo),
             "country": self.plan.country,
+            "labels": [self.plan.profile.layout.boot_label, self.plan.profile.layout.root_label],
             "epoch": self.plan.epoch,
             "code": _code("provision", "tree"),
         }
@@ -181,7 +182,7 @@ class Pipeline:
             epoch=plan.epoch,
             commands=commands,
         )
-        finish(tree, epoch=plan.epoch, host_name=socket.gethostname())
+        finish(tree, plan.profile.layout, epoch=plan.epoch, host_name=socket.gethostname())
 
     def _image(self, folder: Path, folders: dict[str, Path]) -> None:
         """The FAT's content is moved out of a copy of the tree: the tree stays what its key says."""

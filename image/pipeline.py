@@ -170,6 +170,8 @@ class Pipeline:
             "image_profile": plan.profile.name,
             "image_board": plan.board.name,
             "first_boot_country": plan.country,
+            "first_boot_partition_label": plan.profile.layout.boot_label,
+            "first_boot_root_label": plan.profile.layout.root_label,
             "otpbroker_wheelhouse": str(folders["wheels"] / "house"),
         }
         provision(
@@ -182,7 +184,7 @@ class Pipeline:
             epoch=plan.epoch,
             commands=commands,
         )
-        finish(tree, plan.profile.layout, epoch=plan.epoch, host_name=socket.gethostname())
+        finish(tree, epoch=plan.epoch, host_name=socket.gethostname())
 
     def _image(self, folder: Path, folders: dict[str, Path]) -> None:
         """The FAT's content is moved out of a copy of the tree: the tree stays what its key says."""

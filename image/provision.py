@@ -8,8 +8,8 @@ from pathlib import Path
 from image.bootstrap import emulation
 from image.commands import Commands, require_root
 from image.errors import Missing
-from image.profile import Arch, Layout
-from image.tree import make_shippable, write_fstab
+from image.profile import Arch
+from image.tree import make_shippable, require_fstab
 
 
 def provision(
@@ -92,7 +92,7 @@ def play(
     )
 
 
-def finish(tree: Path, layout: Layout, *, epoch: int, host_name: str) -> None:
-    """Say where its partitions are, take out what belongs to the build or to a single unit, settle its times."""
-    write_fstab(tree, layout)
+def finish(tree: Path, *, epoch: int, host_name: str) -> None:
+    """Take out of the tree what belongs to the build or to a single unit, and settle its times."""
+    require_fstab(tree)
     make_shippable(tree, epoch=epoch, host_name=host_name)

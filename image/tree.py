@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from image.errors import Failed
-from image.profile import Layout
 
 # What a build leaves and no unit needs. Patterns relative to the root; a folder's own entry stays.
 LEAVINGS = (
@@ -61,20 +60,12 @@ def make_shippable(tree: Path, *, epoch: int, host_name: str) -> None:
     settle_times(tree, epoch)
 
 
-def write_fstab(tree: Path, layout: Layout) -> None:
-    """Where nobody wrote one: an official image keeps its own.
-
-    A FAT that a power cut damaged must not keep the device from coming up, so it may be absent.
-    """
-    table = tree / "etc/fstab"
-    if table.exists() and not table.read_text(encoding="utf-8").startswith("# UNCONFIGURED"):
-        return
-    table.write_text(
-        f"LABEL={layout.root_label} / ext4 defaults,noatime 0 1\n"
-        f"LABEL={layout.boot_label} /boot/firmware vfat"
-        " defaults,noatime,nosuid,nodev,noexec,umask=0077,nofail,x-systemd.device-timeout=30s 0 2\n",
-        encoding="utf-8",
-    )
+def require_fstab(tree: Path) -> None:
+    """`Failed` unless the root says where it and its boot partition are: it would boot, but without the second."""
+    lines = [line.split() for line in (tree / "etc/fstab").read_text(encoding="utf-8").splitlines()]
+    points = {words[1] for words in lines if len(words) >= 4 and not words[0].startswith("#")}
+    if missing := {"/", "/boot/firmware"} - points:
+        raise Failed(f"etc/fstab does not name {' and '.join(sorted(missing))}", remedy="a role has to write it")
 
 
 def settle_times(tree: Path, epoch: int) -> None:

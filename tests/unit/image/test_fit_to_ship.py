@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from image.errors import Failed
-from image.profile import Layout
-from image.tree import content_size, make_shippable, settle_times, write_fstab
+from image.tree import content_size, make_shippable, require_fstab, settle_times
 from image.verify import Marks, boot_objections, file_objections, trace_objections
 
 EPOCH = 1_790_000_000
@@ -67,17 +66,13 @@ def test_a_hosts_file_with_the_build_host_is_not_silently_shipped(tree: Path) ->
         make_shippable(tree, epoch=EPOCH, host_name="buildbox")
 
 
-def test_the_partitions_are_found_by_their_labels_unless_the_system_knows_better(tree: Path) -> None:
+def test_a_root_that_does_not_know_its_boot_partition_is_not_shipped(tree: Path) -> None:
     table = tree / "etc/fstab"
-    table.write_text("# UNCONFIGURED FSTAB FOR BASE SYSTEM\n")
-    write_fstab(tree, Layout(boot_label="bootfs", root_label="rootfs"))
-    assert [line.split()[:3] for line in table.read_text().splitlines()] == [
-        ["LABEL=rootfs", "/", "ext4"],
-        ["LABEL=bootfs", "/boot/firmware", "vfat"],
-    ]
-    table.write_text("PARTUUID=0badcafe-01 /boot/firmware vfat defaults 0 2\n")
-    write_fstab(tree, Layout())
-    assert "PARTUUID" in table.read_text()
+    table.write_text("# UNCONFIGURED FSTAB FOR BASE SYSTEM\nLABEL=rootfs / ext4 defaults 0 1\n")
+    with pytest.raises(Failed, match="does not name /boot/firmware"):
+        require_fstab(tree)
+    table.write_text("PARTUUID=0-02 / ext4 defaults 0 1\nPARTUUID=0-01 /boot/firmware vfat defaults 0 2\n")
+    require_fstab(tree)
 
 
 def test_the_day_of_a_password_is_not_the_day_of_the_build(tree: Path) -> None:

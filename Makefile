@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+IMAGE_WORK ?= /dev/shm/otpbroker-image
 
-.PHONY: help run test check bench lock
+.PHONY: help run test check bench image test-image lock
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## install what is needed and run the demo: agent, REST, admin site, two simulated modems
 	@tools/setup.sh run $(VENV) $(PYTHON)
@@ -24,11 +25,20 @@ check: ## lint, types, layers, shell scripts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	shellcheck tools/*.sh .ci/run
+	shellcheck build.sh tools/*.sh .ci/run
 
 bench: ## measure latency, throughput and cost on simulated modems
 	@tools/setup.sh run $(VENV) $(PYTHON)
 	$(BIN)/python -m bench
+
+image: ## build the SD card's image into dist/ (as root); ARGS="--profile ... --arch ... --board ..."
+	@./build.sh image $(ARGS)
+
+# In RAM, because it is quicker by far; needs root, 4 GB of it, and neither KVM nor loop partitions.
+test-image: ## build the amd64 image and test it in virtual machines (as root)
+	@tools/setup.sh test $(VENV) $(PYTHON)
+	@./build.sh image --arch amd64 --country ID --until image --work $(IMAGE_WORK)
+	$(BIN)/python -m pytest tests/image --work $(IMAGE_WORK) $(PYTEST_ARGS)
 
 lock: ## resolve the locked requirements anew (needs uv)
 	@tools/lock.sh

@@ -10,3 +10,4 @@ lock() {
 }
 lock runtime.txt pyproject.toml requirements/build.in
 lock dev.txt --constraint requirements/runtime.txt pyproject.toml requirements/build.in requirements/dev.in
+lock image.txt --constraint requirements/runtime.txt pyproject.toml requirements/build.in requirements/image.in

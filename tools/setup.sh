@@ -1,6 +1,7 @@
 #!/bin/sh
-# Prepare everything `make run` and `make test` need: apt packages, the virtual environment, the locked packages.
-# usage: setup.sh run|test VENV PYTHON
+# Prepare everything `make run`, `make test` and `make image` need: apt packages, the virtual environment, the locked
+# packages.
+# usage: setup.sh run|test|image VENV PYTHON
 set -eu
 purpose=$1 venv=$2 python=$3
 cd "$(dirname "$0")/.."
@@ -14,6 +15,11 @@ install_apt() {
     for package in "$@"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
     done
+    apt_get_install
+}
+
+apt_get_install() {
+    # What $missing names, if anything; apt_options and apt_lists are for the backports of Debian 12.
     [ -n "$missing" ] || return 0
     command -v apt-get >/dev/null || fail "this system has no apt-get: please install what Debian names$missing"
     remedy="please do as root: apt-get update && apt-get install$missing"
@@ -25,12 +31,41 @@ install_apt() {
         fail "$remedy"
     fi
     say "installing$missing"
-    $as_root apt-get update -qq || say "the package lists could not be refreshed; going on with the old ones"
+    # shellcheck disable=SC2086 # lists of words
+    $as_root apt-get update -qq ${apt_lists-} ||
+        say "the package lists could not be refreshed; going on with the old ones"
     # A machine that has just been started for the first time often holds the lock for its own updates.
-    # shellcheck disable=SC2086 # a list of names
-    $as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $missing >/dev/null ||
+    # shellcheck disable=SC2086 # lists of words
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 ${apt_lists-} ${apt_options-} $missing >/dev/null ||
         fail "apt-get could not install$missing; when its complaint above is settled, $remedy"
+}
+
+install_apt_new_enough() {
+    # Packages of which Debian 12 has only versions that are too old: there they come from its backports, by a package
+    # list of our own beside the system's, so that nothing else is ever taken from there.
+    # shellcheck source=/dev/null # every Debian has it
+    codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
+    if [ "$codename" != bookworm ]; then
+        install_apt "$@"
+        return
+    fi
+    missing=
+    for package in "$@"; do
+        have=$(dpkg-query -W -f '${Version} ${Status}' "$package" 2>/dev/null | sed -n 's/ install ok installed//p')
+        case $have in *bpo12*) ;; *) missing="$missing $package" ;; esac
+    done
+    sources=$(mktemp -d)
+    cp -r /etc/apt/sources.list.d "$sources/parts"
+    address=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
+    [ -n "$address" ] ||
+        address=$(sed -n 's/^deb \([^[ ][^ ]*\) bookworm .*/\1/p' /etc/apt/sources.list 2>/dev/null | head -n 1)
+    printf 'Types: deb\nURIs: %s\nSuites: bookworm-backports\nComponents: main\nSigned-By: %s\n' \
+        "$address" /usr/share/keyrings/debian-archive-keyring.gpg >"$sources/parts/otpbroker-backports.sources"
+    apt_lists="-o Dir::Etc::SourceParts=$sources/parts" apt_options="-t bookworm-backports"
+    apt_get_install
+    apt_lists='' apt_options=''
+    rm -rf "$sources"
 }
 
 unpack() {
@@ -71,6 +106,12 @@ if [ "$purpose" = test ]; then
     unpack appliance usr/sbin/hostapd hostapd dnsmasq-base network-manager libnm0 libnl-3-200 libnl-genl-3-200 \
         libnl-route-3-200 libnetfilter-conntrack3 libnfnetlink0 libpolkit-agent-1-0 libpolkit-gobject-1-0
     lock=requirements/dev.txt
+elif [ "$purpose" = image ]; then
+    install_apt_new_enough mmdebstrap e2fsprogs qemu-user-static qemu-system-arm qemu-system-x86 qemu-utils
+    # What builds a card; what draws a brochure; what the virtual machines of the tests boot with.
+    install_apt arch-test bmap-tools dosfstools fdisk git mtools util-linux xz-utils \
+        fonts-dejavu-core librsvg2-bin ipxe-qemu openssh-client seabios
+    lock=requirements/image.txt
 fi
 
 # The stamp says for which interpreter, where and from what the environment was made; interrupted work leaves none.
@@ -78,8 +119,9 @@ stamp=$venv/.made-from
 base=$({ "$python" -c 'import sys; print(sys.version_info[:2], sys.base_prefix)'; pwd; } | sha256sum)
 wanted="$base $(contents "$lock")"
 case $(cat "$stamp" 2>/dev/null || true) in
+    "$wanted") exit 0 ;;
     # The lock of the tests holds all of the runtime's.
-    "$wanted" | "$base $(contents requirements/dev.txt)") exit 0 ;;
+    "$base $(contents requirements/dev.txt)") [ "$purpose" = image ] || exit 0; anew= ;;
     # A running demo may be using what is there: it stays, and what changed is put over it.
     "$base "*) anew= ;;
     *) anew=yes ;;

@@ -1,0 +1,7 @@
+"""The command line behind build.sh."""
+
+import sys
+
+from image.command_line import main
+
+sys.exit(main())

@@ -1,0 +1,119 @@
+"""The recipe for mmdebstrap, of both profiles, and where its packages come from."""
+
+from pathlib import Path
+
+import pytest
+
+from image.archives import Archives, of_host, pairs
+from image.bootstrap import SOURCES, Recipe, emulation
+from image.errors import Refused
+from image.profile import choose
+
+ADDRESSES = {
+    "debian": "http://mirror.example/debian",
+    "debian-security": "http://mirror.example/security",
+    "raspberrypi": "http://pi.example/debian",
+}
+
+
+def recipe(profile_name: str, *, keyrings: dict[str, Path] | None = None) -> Recipe:
+    profile, board = choose(profile_name, None, None)
+    return Recipe(profile, board, Archives(ADDRESSES, keyrings or {}))
+
+
+def position(argv: list[str], *words: str) -> int:
+    return next(index for index, word in enumerate(argv) if all(part in word for part in words))
+
+
+def test_the_initramfs_is_made_once_after_everything_that_wants_one() -> None:
+    argv = recipe("debian").argv(Path("base.tar"), Path("settings"))
+    hold = position(argv, "--essential-hook", "dpkg-divert", "--add")
+    make = position(argv, "--customize-hook", "dpkg-divert", "--remove", "update-initramfs -c -k all")
+    assert hold < make
+
+
+def test_the_firmware_reads_its_settings_before_it_is_installed() -> None:
+    it = recipe("debian")
+    assert it.settings()["etc/default/raspi-firmware"] == 'ROOTPART="LABEL=rootfs"\n'
+    assert "gpu_mem=16\n" in it.settings()["etc/default/raspi-firmware-custom"]
+    assert position(it.argv(Path("base.tar"), Path("settings")), "--essential-hook", "settings") > 0
+
+
+def test_what_hurries_the_build_is_not_shipped() -> None:
+    argv = recipe("debian").argv(Path("base.tar"), Path("settings"))
+    assert "--dpkgopt=force-unsafe-io" in argv
+    assert position(argv, "--customize-hook", "/force-/d") > 0
+    assert position(argv, "--customize-hook", "etc/ssh/ssh_host_*") > 0
+
+
+def test_raspberry_pi_os_is_debian_and_the_archive_of_its_makers() -> None:
+    argv = recipe("raspios", keyrings={"raspberrypi": Path("/keys/pi.pgp")}).argv(
+        Path("base.tar"), Path("settings")
+    )
+    include = argv[position(argv, "--include=")]
+    assert "linux-image-rpi-v8" in include
+    assert "linux-image-rpi-2712" in include
+    assert "linux-image-arm64" not in include
+    assert argv[-1] == "deb [signed-by=/keys/pi.pgp] http://pi.example/debian trixie main"
+    assert "deb http://mirror.example/debian trixie main non-free-firmware" in argv
+    assert position(argv, "/keys/pi.pgp", "/usr/share/keyrings/raspberrypi-archive-keyring.pgp") > 0
+
+
+def test_the_image_gets_sources_of_its_own_with_the_key_of_each() -> None:
+    entries = recipe("raspios").settings()[SOURCES].split("\n\n")
+    assert [entry.splitlines()[1] for entry in entries] == [
+        "URIs: http://mirror.example/debian",
+        "URIs: http://mirror.example/security",
+        "URIs: http://pi.example/debian",
+    ]
+    assert all("Signed-By: /usr/share/keyrings/" in entry for entry in entries)
+
+
+def test_an_archive_nobody_named_is_asked_for() -> None:
+    profile, board = choose("raspios", None, None)
+    unknown = Recipe(
+        profile, board, Archives({"debian": "http://d.example", "debian-security": "http://s.example"}, {})
+    )
+    with pytest.raises(Refused, match="--archive raspberrypi=ADDRESS"):
+        unknown.settings()
+
+
+def test_the_addresses_of_debian_are_those_of_the_host(tmp_path: Path) -> None:
+    parts = tmp_path / "sources.list.d"
+    parts.mkdir()
+    (parts / "debian.sources").write_text(
+        "Types: deb\n# a comment\nURIs: http://here.example/debian\nSuites: bookworm bookworm-updates\n"
+        "Components: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n"
+        "Types: deb\nURIs: http://here.example/debian-security\nSuites: bookworm-security\nComponents: main\n"
+        "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+    )
+    (parts / "foreign.sources").write_text(
+        "Types: deb\nURIs: http://foreign.example\nSuites: stable\nSigned-By: /usr/share/keyrings/foreign.gpg\n"
+    )
+    assert of_host(tmp_path) == {
+        "debian": "http://here.example/debian",
+        "debian-security": "http://here.example/debian-security",
+    }
+
+
+def test_older_hosts_have_one_line_for_each_archive(tmp_path: Path) -> None:
+    (tmp_path / "sources.list").write_text(
+        "deb [arch=amd64] http://old.example/debian bookworm main\n# deb http://off.example/debian bookworm main\n"
+        "deb http://old.example/debian-security bookworm-security main\n"
+    )
+    assert of_host(tmp_path) == {
+        "debian": "http://old.example/debian",
+        "debian-security": "http://old.example/debian-security",
+    }
+
+
+def test_an_option_of_pairs_wants_pairs() -> None:
+    assert pairs(["debian=http://a.example/x=y"], "--archive") == {"debian": "http://a.example/x=y"}
+    with pytest.raises(Refused, match="--archive wants NAME=VALUE"):
+        pairs(["debian"], "--archive")
+
+
+def test_only_foreign_programs_are_emulated() -> None:
+    assert emulation("amd64", "x86_64") == []
+    assert emulation("arm64", "aarch64") == []
+    assert "arch-test arm64" in " ".join(emulation("arm64", "x86_64"))

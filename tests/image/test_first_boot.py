@@ -25,8 +25,8 @@ async def test_it_boots_without_a_failed_unit_and_again(card: CardCopy, kind: Ki
         state = await vm.settled()
         assert await failed_units(vm) == []
         assert state == "running"
-        assert await vm.out("findmnt -no FSTYPE,LABEL /boot/firmware") == "vfat   bootfs"
-        assert await vm.out("findmnt -no FSTYPE,LABEL /") == "ext4   rootfs"
+        assert (await vm.out("findmnt -no FSTYPE,LABEL /boot/firmware")).split() == ["vfat", "bootfs"]
+        assert (await vm.out("findmnt -no FSTYPE,LABEL /")).split() == ["ext4", "rootfs"]
         await vm.reboot()
         await vm.settled()
         assert await failed_units(vm) == []

@@ -136,34 +136,19 @@ def test_verify_finds_a_key_that_was_left_in(image: Path, in_ram: Path, commands
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_build_that_is_stopped_leaves_no_mount_and_no_process(how: signal.Signals, tmp_path: Path) -> None:
-    build = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "image",
-            "image",
-            "--arch",
-            "amd64",
-            "--until",
-            "base",
-            "--work",
-            tmp_path,
-            "--playbook",
-            __file__,
-        ],
-        cwd=REPO,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert build.stdout is not None
-    while "essential packages" not in (line := build.stdout.readline()):
-        assert line, "the build ended by itself"
-    assert touching(tmp_path), "it has mounts and processes while it works"
-    build.send_signal(how)
-    build.wait(30)
-    deadline = time.monotonic() + 10
-    while (left := touching(tmp_path)) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    words = ["image", "--arch", "amd64", "--until", "base", "--work", tmp_path, "--playbook", __file__]
+    with subprocess.Popen(
+        [sys.executable, "-m", "image", *words], cwd=REPO, stdout=subprocess.PIPE, text=True
+    ) as build:
+        assert build.stdout is not None
+        while "essential packages" not in (line := build.stdout.readline()):
+            assert line, "the build ended by itself"
+        assert touching(tmp_path), "it has mounts and processes while it works"
+        build.send_signal(how)
+        build.wait(30)
+        deadline = time.monotonic() + 10
+        while (left := touching(tmp_path)) and time.monotonic() < deadline:
+            time.sleep(0.1)
     assert left == []
     assert not list(tmp_path.glob("*/base"))
 

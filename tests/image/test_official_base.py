@@ -14,6 +14,7 @@ from image.commands import Commands
 from image.errors import Refused
 from image.profile import Layout
 from image.provision import unpack
+from image.tree import settle_times
 
 EPOCH = 1_790_000_000
 
@@ -30,6 +31,7 @@ def stand_in(work: Path, in_ram: Path) -> Path:
     (boot / "overlays").mkdir()
     (boot / "overlays/README").write_text("device tree overlays\n")
     (tree / "etc/fstab").write_text("PARTUUID=0badcafe-01 /boot/firmware vfat defaults 0 2\n")
+    settle_times(tree, EPOCH)
     image = in_ram / "official.img"
     assemble(Assembly(boot, tree, Layout(spare_mib=64), EPOCH, disk_id="0badcafe"), image, commands)
     shutil.rmtree(boot)

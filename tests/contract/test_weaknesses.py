@@ -42,7 +42,8 @@ def test_the_repository_holds_no_secret() -> None:
     suspicious = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY|" + argon2id)
     for path in tracked():
         assert path.suffix not in {".jks", ".p12", ".pfx", ".key", ".pem", ".db"}, path
-        if "tests" not in path.relative_to(ROOT).parts:
+        # Links of overlays lead to what is only on the device.
+        if "tests" not in path.relative_to(ROOT).parts and not path.is_symlink():
             assert not suspicious.search(path.read_bytes()), path
 
 

@@ -3,11 +3,10 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from card_copy import CardCopy
-from machine import Kind, Vm, booted, make_overlay
+from machine import Kind, Vm, booted
 
 KIB = 1024
 
@@ -48,18 +47,6 @@ async def test_the_root_grows_to_the_end_of_a_bigger_card(card: CardCopy, kind: 
         size = int(await vm.out("df --output=size / | tail -n 1"))
         await vm.run("dmesg | grep -i 'EXT4-fs error' && exit 1 || exit 0")
     assert size > (4096 - 516) * KIB * 0.9
-
-
-async def test_a_power_cut_during_the_first_boot_does_no_lasting_harm(
-    card: CardCopy, kind: Kind, tmp_path: Path
-) -> None:
-    disk = tmp_path / "disk.qcow2"
-    make_overlay(card, disk, 4096, power_of_two=kind == "raspi3b")
-    async with booted(card, kind=kind, disk=disk, wait=False):
-        await asyncio.sleep(15)  # somewhere in the middle; it is killed here
-    async with booted(card, kind=kind, disk=disk) as vm:
-        await vm.settled()
-        assert await failed_units(vm) == []
 
 
 async def test_no_network_reaches_the_machine_but_its_own(card: CardCopy, kind: Kind) -> None:

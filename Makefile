@@ -38,6 +38,7 @@ image: ## build the SD card's image into dist/ (as root); ARGS="--profile ... --
 test-image: ## build the amd64 image and test it in virtual machines (as root)
 	@tools/setup.sh test $(VENV) $(PYTHON)
 	@./build.sh image --arch amd64 --country ID --until image --work $(IMAGE_WORK)
+	.venv-image/bin/python ansible/check.py
 	$(BIN)/python -m pytest tests/image --work $(IMAGE_WORK) $(PYTEST_ARGS)
 
 lock: ## resolve the locked requirements anew (needs uv)

@@ -120,11 +120,14 @@ class Vm:
         )
 
     async def unplug(self, name: str) -> None:
-        """Pull it out; back when it is gone."""
+        """Pull it out; back when it is gone, and could be plugged in again."""
         await self.qmp("device_del", id=name)
         async with asyncio.timeout(30):
             while (await self.monitor.event("DEVICE_DELETED"))["data"].get("device") != name:
                 pass
+        for line in await self.qmp("query-chardev"):
+            if line["label"] == f"{name}-line":
+                await self.qmp("chardev-remove", id=line["label"])
 
     async def kill(self) -> None:
         """The power is cut. What the disk had been told is kept for another boot of it."""

@@ -54,7 +54,7 @@ async def test_a_power_cut_during_the_first_boot_does_no_lasting_harm(
     card: CardCopy, kind: Kind, tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk.qcow2"
-    make_overlay(card, disk, 4096, power_of_two=kind == "raspi3b")
+    make_overlay(card, disk, 4096)
     async with booted(card, kind=kind, disk=disk, wait=False):
         await asyncio.sleep(15)  # somewhere in the middle; it is killed here
     async with booted(card, kind=kind, disk=disk) as vm:
@@ -101,8 +101,6 @@ print(answer.decode())
 async def test_a_modem_that_is_plugged_in_answers_in_the_guest(
     card: CardCopy, kind: Kind, simulated_port: str
 ) -> None:
-    if kind == "raspi3b":
-        pytest.skip("its one USB serial port is the tests' shell")
     async with booted(card, kind=kind) as vm:
         await vm.settled()
         await vm.plug_modem(simulated_port)

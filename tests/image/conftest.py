@@ -18,9 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--machine", choices=list(_BOARDS), default="q35", help="which machine boots (default: q35)")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A boot without acceleration takes its time, above all on a busy machine."""
+    on_a_pi = config.getoption("--machine") == "raspi3b"
     for item in items:
+        if on_a_pi != (item.path.name == "test_raspberry_pi_3.py"):
+            item.add_marker(pytest.mark.skip(reason="another machine's: --machine"))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(1200))
 

@@ -88,8 +88,6 @@ print(answer.decode())
 async def test_a_modem_that_is_plugged_in_answers_in_the_guest(
     card: CardCopy, kind: Kind, simulated_port: str
 ) -> None:
-    if kind == "raspi3b":
-        pytest.skip("its one USB serial port is the tests' shell")
     async with booted(card, kind=kind) as vm:
         await vm.settled()
         await vm.plug_modem(simulated_port)

@@ -26,7 +26,7 @@ async def test_five_power_cuts_at_random_points_of_the_first_boot(card: CardCopy
     print(f"a first boot takes {whole:.0f} s; cut after {', '.join(f'{point:.0f}' for point in points)} s")
     for number, point in enumerate(points):
         disk = in_ram / f"cut-{number}.qcow2"
-        make_overlay(card, disk, 4096, power_of_two=kind == "raspi3b")
+        make_overlay(card, disk, 4096)
         async with booted(card, kind=kind, disk=disk, wait=False):
             await asyncio.sleep(point)  # the block ends with SIGKILL
         async with booted(card, kind=kind, disk=disk) as vm:

@@ -24,6 +24,10 @@ def allow_many_files() -> None:
 
 def log_to_stderr(level: int = logging.INFO) -> None:
     """One event a line; what a call site let slip is masked."""
+    # asyncio tells of every octet that is for a connection which is gone: as many lines as a stranger likes.
+    logging.getLogger("asyncio").addFilter(
+        lambda record: not record.getMessage().startswith("socket.send() raised")
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)

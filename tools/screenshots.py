@@ -1,4 +1,4 @@
-"""Takes the README's pictures from a running demo: `.venv/bin/python tools/screenshots.py` after `make test`."""
+"""Takes the pictures of README and docs from a demo: `.venv/bin/python tools/screenshots.py` after `make test`."""
 
 import asyncio
 import json
@@ -25,6 +25,10 @@ async def main() -> None:
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         page = await browser.new_page(viewport={"width": 1120, "height": 850})
         await page.goto(demo.facts["setup_url"])
+        phone = await browser.new_page(viewport={"width": 390, "height": 690})
+        await phone.goto(demo.facts["setup_url"])
+        await phone.get_by_label("User name").fill("owner")
+        await phone.screenshot(path=FOLDER / "setup.png")
         await page.get_by_label("User name").fill("owner")
         await page.get_by_label("Password", exact=True).fill(PASSWORD)
         await page.get_by_label("Password again").fill(PASSWORD)
@@ -36,7 +40,6 @@ async def main() -> None:
                 await client.post(f"{demo.facts['api_url']}/api/sms", content=body)
         await page.get_by_text("62813XXXXXX78").wait_for()
         await page.screenshot(path=FOLDER / "dashboard.png")
-        phone = await browser.new_page(viewport={"width": 390, "height": 690})
         await phone.goto(demo.facts["phone_url"])
         await phone.get_by_text("903517").wait_for()
         await phone.screenshot(path=FOLDER / "phone.png")

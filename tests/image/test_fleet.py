@@ -30,6 +30,7 @@ class Fleet:
         host = {"ansible_host": "unit", "ansible_ssh_common_args": f"-F {self.folder / 'ssh_config'}"}
         variables = {
             "ansible_user": "root",
+            "first_boot_country": "ID",  # as the image has it
             "otpbroker_wheelhouse": str(self.wheels),
             "otpbroker_settings": settings,
         }

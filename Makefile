@@ -37,6 +37,7 @@ image: ## build the SD card's image into dist/ (as root); ARGS="--profile ... --
 # In RAM, because it is quicker by far; needs root, 4 GB of it, and neither KVM nor loop partitions.
 test-image: ## build the amd64 image and test it in virtual machines (as root)
 	@tools/setup.sh test $(VENV) $(PYTHON)
+	@tools/setup.sh test-image .venv-image $(PYTHON)
 	@./build.sh image --arch amd64 --country ID --until image --work $(IMAGE_WORK)
 	.venv-image/bin/python ansible/check.py
 	$(BIN)/python -m pytest tests/image --work $(IMAGE_WORK) $(PYTEST_ARGS)

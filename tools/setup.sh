@@ -1,9 +1,11 @@
 #!/bin/sh
 # Prepare everything `make run`, `make test` and `make image` need: apt packages, the virtual environment, the locked
 # packages.
-# usage: setup.sh run|test|image VENV PYTHON
+# usage: setup.sh run|test|image|test-image VENV PYTHON
 set -eu
-purpose=$1 venv=$2 python=$3
+purpose=$1 venv=$2 python=$3 more=
+# Only its description of a machine is checked.
+[ "$purpose" != test-image ] || purpose=image more=vagrant
 cd "$(dirname "$0")/.."
 
 say() { printf '%s\n' "setup: $*"; }
@@ -109,8 +111,9 @@ if [ "$purpose" = test ]; then
 elif [ "$purpose" = image ]; then
     install_apt_new_enough mmdebstrap e2fsprogs qemu-user-static qemu-system-arm qemu-system-x86 qemu-utils
     # What builds a card; what draws a brochure; what the virtual machines of the tests boot with.
+    # shellcheck disable=SC2086 # none or one
     install_apt arch-test bmap-tools dosfstools fdisk git mtools util-linux xz-utils \
-        fonts-dejavu-core librsvg2-bin ipxe-qemu openssh-client seabios
+        fonts-dejavu-core librsvg2-bin ipxe-qemu openssh-client seabios $more
     lock=requirements/image.txt
 fi
 

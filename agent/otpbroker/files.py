@@ -32,6 +32,7 @@ def make_folder(path: Path) -> None:
     if os.geteuid() == 0:
         owner = path.parent.stat()
         os.chown(path, owner.st_uid, owner.st_gid)
+    sync_folder(path.parent)
 
 
 def erase_file(path: Path) -> None:

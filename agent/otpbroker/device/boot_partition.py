@@ -53,9 +53,15 @@ class BootPartition:
         self.tidy()
 
     def write_brochure(self, unit: Unit) -> None:
-        self._folder.mkdir(exist_ok=True)
+        self._make_folder()
         for path, render in self._brochure.items():
             replace_file(path, render(unit))
+
+    def _make_folder(self) -> None:
+        """A folder whose own entry is not durable takes all its files along when the power goes."""
+        self._folder.mkdir(exist_ok=True)
+        sync_folder(self._folder)
+        sync_folder(self._folder.parent)
 
     def discard_brochure(self) -> None:
         """Erase a brochure that is no longer true."""
@@ -65,7 +71,7 @@ class BootPartition:
     def tell(self, problems: Sequence[Problem]) -> None:
         """Leave word of what has to be put right, without any value of the document; nothing: take it away."""
         if problems:
-            self._folder.mkdir(exist_ok=True)
+            self._make_folder()
             replace_file(self._problems, _report(problems))
         else:
             self._problems.unlink(missing_ok=True)

@@ -18,10 +18,24 @@ def replace_file(path: Path, content: str | bytes, *, mode: int = 0o600) -> None
             file.write(octets)
             file.flush()
             os.fsync(descriptor)
-        fresh.replace(path)
+        rename_file(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
-    sync_folder(path.parent)
+
+
+def rename_file(path: Path, name: Path) -> None:
+    """Give a file another name in its folder, durably.
+
+    FAT gives the new entry no size until the file itself is written back: to sync the folder alone would leave an
+    empty file, and its octets in clusters that belong to nobody.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        path.replace(name)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(name.parent)
 
 
 def make_folder(path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from otpbroker.config.document import Problem
 from otpbroker.device.brochure import brochure_svg, brochure_txt
 from otpbroker.device.unit import Unit
-from otpbroker.files import erase_file, replace_file, sync_folder
+from otpbroker.files import erase_file, rename_file, replace_file, sync_folder
 
 LARGEST = 256 * 1024  # octets of a provisioning file
 _UNFINISHED = re.compile(r"\.(?P<name>config\.yaml|brochure\.(?:svg|txt)|PROBLEMS\.txt)\.[0-9a-f]{8}")
@@ -48,8 +48,7 @@ class BootPartition:
 
     def discard_provisioning(self) -> None:
         """Erase the provisioning file; as an unfinished one, so that half of it is never taken for a whole."""
-        self._provisioning.replace(self._folder / f".{self._provisioning.name}.{secrets.token_hex(4)}")
-        sync_folder(self._folder)
+        rename_file(self._provisioning, self._folder / f".{self._provisioning.name}.{secrets.token_hex(4)}")
         self.tidy()
 
     def write_brochure(self, unit: Unit) -> None:

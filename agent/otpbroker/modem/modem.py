@@ -19,7 +19,7 @@ from otpbroker.sms.submission import Refused, Retry, SendResult, Sms
 
 log = logging.getLogger(__name__)
 
-LATE_WINDOW = 1.0  # seconds of listening for a predecessor's answer before the first own octet
+LATE_WINDOW = 0.8  # seconds of listening for a predecessor's answer before the first own octet
 STOP_LIMIT = 12.0  # for the message in the air when the modem is stopped
 WAITING_LIMIT = 8  # messages; the core hands out one at a time
 _GOOD_RUN = 30.0  # seconds after which the next trouble is a new one

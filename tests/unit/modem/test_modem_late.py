@@ -14,7 +14,7 @@ async def test_nothing_is_said_while_a_late_answer_may_still_come() -> None:
     wire = ScriptedModem()
     desk = Desk(wire, late=Late("m1"))
     async with desk.running() as modem:
-        await asyncio.sleep(0.9)
+        await asyncio.sleep(0.7)
         assert wire.lines == []
         wire.say("\r\n+CMGS: 42\r\n\r\nOK\r\n")
         await desk.until(lambda: modem.ready)
@@ -51,7 +51,7 @@ async def test_without_a_late_answer_its_end_is_told() -> None:
     began = now()
     async with desk.ready():
         assert desk.late.told == ["over"]
-        assert 1.0 <= now() - began < 1.3
+        assert 0.8 <= now() - began < 1.1
 
 
 @in_virtual_time

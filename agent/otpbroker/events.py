@@ -19,7 +19,9 @@ class ModemState(StrEnum):
     STARTING = "starting"  # identified, unlocked, registering
     READY = "ready"
     SENDING = "sending"  # a message is in the air
+    BUSY = "busy"  # runs a USSD code or a SIM tool; takes messages again in moments
     RECOVERING = "recovering"  # did not answer, is being brought back
+    QUARANTINED = "quarantined"  # nothing brought it back; tried again from time to time
     BLOCKED = "blocked"  # needs hands: PIN wrong or missing, PUK, no SIM
 
 
@@ -43,6 +45,7 @@ class ModemStatus:
     registration: str = ""  # home | roaming | searching | denied | none
     signal_dbm: int | None = None  # None: not known
     port: str = ""
+    usb: str = ""  # the socket that it is in, as in /sys/bus/usb/devices
     prefixes: tuple[str, ...] = ()
     default: bool = False
     send_from_api: bool = True
@@ -52,6 +55,7 @@ class ModemStatus:
     unknown: int = 0
     waiting: int = 0  # messages that wait for this modem alone or with others
     last_activity: float | None = None
+    notes: tuple[str, ...] = ()  # stable codes of what an administrator should know though it works
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from otpbroker.events import Bus, ModemChanged, ModemGone
 from otpbroker.modem.backoff import Backoff
 from otpbroker.modem.link import CandidatePort, SerialLink, candidate_ports
 from otpbroker.modem.locate import Locator
-from otpbroker.modem.modem import LATE_WINDOW, Connect, Modem
+from otpbroker.modem.modem import Connect, Modem
 from otpbroker.modem.owed import OwedAnswers
-from otpbroker.modem.session import LateAnswers
+from otpbroker.modem.shared import LATE_WINDOW, LateAnswers, Shared
 from otpbroker.modem.sim import PinMemory
 
 log = logging.getLogger(__name__)
@@ -37,14 +37,18 @@ class Fleet:
         late_window: float = LATE_WINDOW,
     ) -> None:
         self._bus = bus
-        self._clock = clock
-        self._late = late
         self._on_change = on_change
         self._connect = connect
-        self._late_window = late_window
         self._locator = Locator(connect, candidates, self._taken_ports)
-        self._pins = pins or PinMemory()
-        self._owed = OwedAnswers(lambda: asyncio.get_running_loop().time())
+        self._shared = Shared(
+            bus=bus,
+            clock=clock,
+            late=late,
+            on_change=on_change,
+            pins=pins or PinMemory(),
+            owed=OwedAnswers(lambda: asyncio.get_running_loop().time()),
+            late_window=late_window,
+        )
         self._modems: dict[str, Modem] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -92,18 +96,7 @@ class Fleet:
             self._on_change()
 
     def _built(self, section: ModemSection) -> Modem:
-        return Modem(
-            section,
-            connect=self._connect,
-            find_port=self._locator.port_of,
-            bus=self._bus,
-            clock=self._clock,
-            late=self._late,
-            pins=self._pins,
-            on_change=self._on_change,
-            owed=self._owed,
-            late_window=self._late_window,
-        )
+        return Modem(section, connect=self._connect, find_port=self._locator.port_of, shared=self._shared)
 
     def _begin(self, modem: Modem) -> None:
         if self._group is not None and modem.config.active:

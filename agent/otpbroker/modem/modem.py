@@ -7,19 +7,19 @@ from typing import Protocol
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Misconfigured, OtpBrokerError, Unavailable
-from otpbroker.events import Bus, ModemState, ModemStatus
+from otpbroker.events import ModemState, ModemStatus
+from otpbroker.modem.at import AtConversation
 from otpbroker.modem.backoff import Backoff
-from otpbroker.modem.owed import OwedAnswers
+from otpbroker.modem.dialect import Dialect
 from otpbroker.modem.results import AtFailure
-from otpbroker.modem.session import LateAnswers, Session
-from otpbroker.modem.sim import PinMemory
+from otpbroker.modem.session import Result, Session
+from otpbroker.modem.shared import Shared
 from otpbroker.modem.status import StatusBoard
 from otpbroker.modem.transmit import AirTimes, prepare
 from otpbroker.sms.submission import Refused, Retry, SendResult, Sms
 
 log = logging.getLogger(__name__)
 
-LATE_WINDOW = 0.8  # seconds of listening for a predecessor's answer before the first own octet
 STOP_LIMIT = 12.0  # for the message in the air when the modem is stopped
 WAITING_LIMIT = 8  # messages; the core hands out one at a time
 _GOOD_RUN = 30.0  # seconds after which the next trouble is a new one
@@ -50,23 +50,13 @@ class Modem:
         *,
         connect: Connect,
         find_port: FindPort,
-        bus: Bus,
-        clock: Callable[[], float],
-        late: LateAnswers,
-        pins: PinMemory,
-        on_change: Callable[[], None],
-        owed: OwedAnswers,
-        late_window: float = LATE_WINDOW,
+        shared: Shared,
     ) -> None:
         self._config = config
         self._connect = connect
         self._find_port = find_port
-        self._clock = clock
-        self._late = late
-        self._pins = pins
-        self._late_window = late_window
-        self._owed = owed
-        self._board = StatusBoard(_snapshot(config), bus, on_change)
+        self._shared = shared
+        self._board = StatusBoard(_snapshot(config), shared.bus, shared.on_change)
         self._air = AirTimes()
         self._session: Session | None = None
         self._sends = 0  # under way or waiting for their turn
@@ -116,6 +106,12 @@ class Modem:
         finally:
             self._sends -= 1
 
+    async def errand(self, work: Callable[[AtConversation, Dialect], Awaitable[Result]]) -> Result:
+        """Work that is no message, see `Session.errand`. Raises `Unavailable`."""
+        if self._session is None:
+            raise Unavailable("modem-not-ready", f"modem {self._config.id} is not ready", field="modem_id")
+        return await self._session.errand(work)
+
     async def run(self) -> None:
         """Open, start and look after the modem, and open it anew whenever it is lost."""
         loop = asyncio.get_running_loop()
@@ -135,18 +131,7 @@ class Modem:
         """From finding the port to losing the modem."""
         port = await self._find_port(self._config)
         link = await self._connect(port, self._config)
-        session = Session(
-            self._config,
-            link,
-            self._board,
-            port,
-            clock=self._clock,
-            late=self._late,
-            late_window=self._late_window,
-            pins=self._pins,
-            air=self._air,
-            owed=self._owed,
-        )
+        session = Session(self._config, link, self._board, port, self._air, self._shared)
         try:
             self._trouble = ""
             self._board.update(port=port)
@@ -166,7 +151,7 @@ class Modem:
                     async with asyncio.timeout(STOP_LIMIT):
                         await session.idle()
                 except TimeoutError:  # whoever opens the port next has to expect its answer
-                    self._owed.expect(port, asyncio.get_running_loop().time())
+                    self._shared.owed.expect(port, asyncio.get_running_loop().time())
             finally:
                 session.hang_up("closed")
                 await link.close()

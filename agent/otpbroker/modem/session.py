@@ -2,20 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from otpbroker.config.model import ModemSection
-from otpbroker.errors import Misconfigured
+from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.events import ModemState
 from otpbroker.modem import answers
 from otpbroker.modem.at import AtConversation, Writer
 from otpbroker.modem.causes import sim_trouble
-from otpbroker.modem.dialect import GENERIC
-from otpbroker.modem.owed import OwedAnswers
+from otpbroker.modem.dialect import GENERIC, Dialect
 from otpbroker.modem.registration import Registration
 from otpbroker.modem.results import LinkLost
-from otpbroker.modem.sim import PinMemory, SimLock, unusable
+from otpbroker.modem.shared import Shared
+from otpbroker.modem.sim import SimLock, unusable
 from otpbroker.modem.startup import Startup
 from otpbroker.modem.status import StatusBoard
 from otpbroker.modem.timeouts import QUIET
@@ -23,6 +23,8 @@ from otpbroker.modem.transmit import AirTimes, Part, Transmitter
 from otpbroker.sms.submission import Refused, Retry, SendResult, Sent, Unknown
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 HEARTBEAT = 60.0  # seconds between proofs of life
 _RECHECK = 15.0  # between looks at a registration that should have told of itself
@@ -36,20 +38,6 @@ _UNREGISTERED = {
 }
 
 
-class LateAnswers(Protocol):
-    """Who wants to hear the answer to a message that was in the air when the process died."""
-
-    def expected(self, modem_id: str) -> bool: ...
-
-    def arrived(self, modem_id: str, reference: int, imei: str) -> None:
-        """A `+CMGS: <reference>` came, before this process sent anything, from the modem with this IMEI."""
-        ...
-
-    def over(self, modem_id: str) -> None:
-        """The modem is awake: no more will come. Told only if one was expected."""
-        ...
-
-
 class Session:
     """Used once. `run` ends by cancellation or by the `AtFailure` that cost the modem."""
 
@@ -59,30 +47,23 @@ class Session:
         writer: Writer,
         board: StatusBoard,
         port: str,
-        *,
-        clock: Callable[[], float],
-        late: LateAnswers,
-        late_window: float,
-        pins: PinMemory,
         air: AirTimes,
-        owed: OwedAnswers,
+        shared: Shared,
     ) -> None:
         self._port = port
-        self._owed = owed
         self._config = config
         self._board = board
-        self._clock = clock
-        self._late = late
-        self._late_window = late_window
-        self._pins = pins
         self._air = air
+        self._shared = shared
+        self._late = shared.late
+        self._owed = shared.owed
         self._at = AtConversation(writer, self._heard, GENERIC.known_codes)
         self._registration = Registration()
         self._startup = Startup(self._at, config, self._registration, board.update)
         self._transmitter: Transmitter | None = None
         self._attention = asyncio.Event()  # something happened that `run` has to look at
         self._turn = asyncio.Lock()  # a message, or a look after the modem
-        self._listening = late.expected(config.id)  # for a predecessor's answer
+        self._listening = self._late.expected(config.id)  # for a predecessor's answer
         self._late_reference: int | None = None  # what it said
         self._identified = False
         self._reset = False  # the modem or its SIM has to be started anew
@@ -128,6 +109,20 @@ class Session:
             self._settle(result)
             return result
 
+    async def errand(self, work: Callable[[AtConversation, Dialect], Awaitable[Result]]) -> Result:
+        """Work that is no message: done when none is in the air, and none is sent meanwhile.
+
+        Raises `Unavailable` when the modem is not ready by then, and whatever the work raises.
+        """
+        async with self._turn:
+            if self._transmitter is None or not self._board.ready:
+                raise Unavailable("modem-not-ready", f"modem {self._config.id} is not ready", field="modem_id")
+            self._board.update(state=ModemState.BUSY)
+            try:
+                return await work(self._at, self._startup.dialect)
+            finally:
+                self._settle()
+
     async def idle(self) -> None:
         """Return when no message is in the air."""
         async with self._turn:
@@ -136,7 +131,7 @@ class Session:
     async def _listen(self) -> None:
         """A predecessor's answer may still be on its way: say nothing that could spoil it."""
         if self._listening:
-            await self._pause(self._late_window)
+            await self._pause(self._shared.late_window)
 
     async def _end_what_is_owed(self) -> None:
         """An answer that was given up may still come, and would be taken for the next message's.
@@ -187,7 +182,7 @@ class Session:
 
     async def _unlock(self) -> None:
         """Return when the SIM is usable, for as long as that takes."""
-        lock = SimLock(self._at, self._startup.dialect, self._config, self._pins)
+        lock = SimLock(self._at, self._startup.dialect, self._config, self._shared.pins)
         while True:
             iccid = await self._startup.read_iccid()
             state = await lock.state()
@@ -257,11 +252,11 @@ class Session:
         status = self._board.status
         match result:
             case Sent():
-                return {"sent": status.sent + 1, "last_activity": self._clock()}
+                return {"sent": status.sent + 1, "last_activity": self._shared.clock()}
             case Unknown():
-                return {"unknown": status.unknown + 1, "last_activity": self._clock()}
+                return {"unknown": status.unknown + 1, "last_activity": self._shared.clock()}
             case Refused():
-                return {"failed": status.failed + 1, "last_activity": self._clock()}
+                return {"failed": status.failed + 1, "last_activity": self._shared.clock()}
         return {}
 
     def _heard(self, line: str, _pdu: str) -> None:

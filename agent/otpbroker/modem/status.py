@@ -11,7 +11,7 @@ from otpbroker.events import Bus, ModemChanged, ModemState, ModemStatus
 MOMENTS = 15.0
 
 _UP = frozenset({ModemState.READY, ModemState.SENDING})
-_UNDER_WAY = frozenset({ModemState.STARTING, ModemState.RECOVERING})
+_UNDER_WAY = frozenset({ModemState.STARTING, ModemState.BUSY, ModemState.RECOVERING})
 
 
 class StatusBoard:

@@ -13,7 +13,9 @@ MODEM_STATES = {
     ModemState.STARTING: _("Starting"),
     ModemState.READY: _("Ready"),
     ModemState.SENDING: _("Sending"),
+    ModemState.BUSY: _("Busy"),
     ModemState.RECOVERING: _("Recovering"),
+    ModemState.QUARANTINED: _("Quarantined"),
     ModemState.BLOCKED: _("Needs attention"),
 }
 

@@ -11,6 +11,7 @@ from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.events import Bus
 from otpbroker.modem.modem import Modem
 from otpbroker.modem.owed import OwedAnswers
+from otpbroker.modem.shared import Shared
 from otpbroker.modem.sim import PinMemory
 from otpbroker.sms.submission import SendResult, Sms
 from virtual_run import now
@@ -58,12 +59,14 @@ class Desk:
             section,
             connect=self._connect,
             find_port=self._find_port,
-            bus=self.bus,
-            clock=lambda: WALL,
-            late=self.late,
-            pins=pins or PinMemory(),
-            on_change=self._changed,
-            owed=OwedAnswers(now),
+            shared=Shared(
+                bus=self.bus,
+                clock=lambda: WALL,
+                late=self.late,
+                on_change=self._changed,
+                pins=pins or PinMemory(),
+                owed=OwedAnswers(now),
+            ),
         )
 
     def _changed(self) -> None:

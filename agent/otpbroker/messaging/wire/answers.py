@@ -40,7 +40,9 @@ _VERDICTS = {
     Verdict.INVALID: INVALID_OTP,
     Verdict.EXPIRED: OTP_EXPIRED,
 }
-_CONNECTED = frozenset({ModemState.STARTING, ModemState.READY, ModemState.SENDING, ModemState.RECOVERING})
+_CONNECTED = frozenset(
+    {ModemState.STARTING, ModemState.READY, ModemState.SENDING, ModemState.BUSY, ModemState.RECOVERING}
+)
 
 
 def answer(item: Item, result: Result | OtpBrokerError) -> Answer:

@@ -1,0 +1,40 @@
+"""What the modems of one fleet have in common: who is told, what outlives a modem's life."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from otpbroker.events import Bus
+from otpbroker.modem.owed import OwedAnswers
+from otpbroker.modem.sim import PinMemory
+
+LATE_WINDOW = 0.8  # seconds of listening for a predecessor's answer before the first own octet
+
+
+class LateAnswers(Protocol):
+    """Who wants to hear the answer to a message that was in the air when the process died."""
+
+    def expected(self, modem_id: str) -> bool: ...
+
+    def arrived(self, modem_id: str, reference: int, imei: str) -> None:
+        """A `+CMGS: <reference>` came, before this process sent anything, from the modem with this IMEI."""
+        ...
+
+    def over(self, modem_id: str) -> None:
+        """The modem is awake: no more will come. Told only if one was expected."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """`clock` gives Unix seconds; `on_change` is called, synchronously, when a modem's `ready` or `recovering`
+    changes.
+    """
+
+    bus: Bus
+    clock: Callable[[], float]
+    late: LateAnswers
+    on_change: Callable[[], None]
+    pins: PinMemory
+    owed: OwedAnswers
+    late_window: float = LATE_WINDOW

@@ -155,7 +155,13 @@ class Account(Section):
 
 
 class ApiUser(Account):
-    """An application server, for REST; not an administrator."""
+    """An application server, for REST; not an administrator.
+
+    Beyond messages it may only what `rights` names: a USSD code can spend the SIM's credit, and the inbox may hold
+    what others send to the SIM.
+    """
+
+    rights: tuple[Literal["ussd", "inbox"], ...] = ()
 
 
 class ApiSection(Section):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from otpbroker.errors import Denied
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -9,6 +11,16 @@ class Origin:
 
     source: str  # rest, admin, amqp, ws, ...
     caller: str
+    rights: frozenset[str] = frozenset()  # beyond messages: ussd, inbox
+
+
+def no_right(right: str) -> Denied:
+    """What to tell a caller who may not do this."""
+    return Denied(
+        "right-missing",
+        f"this user lacks the right {right}",
+        remedy=f"add {right} to the user's rights in api.users",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,11 @@ class Access:
             raise Unauthenticated
         return credentials.username
 
+    def rights(self, username: str) -> frozenset[str]:
+        """What this user may beyond messages."""
+        user = self._user(username)
+        return frozenset(user.rights) if user is not None else frozenset()
+
     async def _check(self, digest: bytes, credentials: _Credentials, place: str) -> bool:
         name = credentials.username[:_LONGEST_NAME]
         self._take(name, place)

@@ -235,3 +235,11 @@ async def test_nothing_that_was_typed_is_in_the_log(access: Access, caplog: pyte
     await outcome(access, basic("my-secret-as-name", "my-secret"))
     assert HOME in caplog.text
     assert "my-secret" not in caplog.text
+
+
+def test_rights_are_those_of_the_users_entry_now() -> None:
+    users = [ApiUser(username="shop", password=HASH, rights=("ussd",))]
+    access = Access(lambda: tuple(users), HashingThread())
+    assert access.rights("shop") == {"ussd"}
+    users[0] = ApiUser(username="shop", password=HASH)
+    assert access.rights("shop") == access.rights("nobody") == frozenset()

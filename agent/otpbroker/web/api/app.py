@@ -52,7 +52,7 @@ def _modern(config: Callable[[], Config], core: Core, clock: Clock, identify: Id
 
     @private.before_request
     async def admit() -> None:
-        g.caller = await identify()
+        g.origin = await identify()
         # Forms of any web page can send text or form data, but not JSON.
         if request.method == "POST" and request.mimetype != "application/json":
             raise UnsupportedMediaType

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from quart import Response, g, request
 
 from otpbroker.errors import Rejected
-from otpbroker.messaging.command import Command, Origin
+from otpbroker.messaging.command import Command, Origin, no_right
 from otpbroker.web.api.core import Core
 from otpbroker.web.api.models import Body
 from otpbroker.web.api.prefer import Preference
@@ -17,15 +17,26 @@ Model = TypeVar("Model", bound=Body)
 Answer = TypeVar("Answer")
 
 
+def origin() -> Origin:
+    """Whose this request is, as its credentials proved."""
+    found: Origin = g.origin
+    return found
+
+
 def caller() -> str:
-    """The user name that the credentials of this request proved."""
-    name: str = g.caller
-    return name
+    """The user name of this request."""
+    return origin().caller
+
+
+def require_right(right: str) -> None:
+    """Raise `Denied` unless this request's user has it."""
+    if right not in origin().rights:
+        raise no_right(right)
 
 
 async def ask(core: Core, command: Command, expected: type[Answer], *, wait: float | None = None) -> Answer:
     """The core's result for a command of this request's caller, which is of the `expected` type."""
-    result = await core.submit(command, Origin("rest", caller()), wait=wait)
+    result = await core.submit(command, origin(), wait=wait)
     assert isinstance(result, expected)
     return result
 

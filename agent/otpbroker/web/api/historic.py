@@ -39,7 +39,7 @@ def blueprint(config: Callable[[], Config], core: Core, identify: Identify) -> B
     historic = Blueprint("historic", __name__)
 
     async def handle() -> Response:
-        origin = Origin("rest", await identify())
+        origin = await identify()
         body = await read_octets()
         try:
             envelope = wire.parse(body)

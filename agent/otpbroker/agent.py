@@ -155,6 +155,7 @@ class Agent:
         admin = create_admin_app(
             store=store,
             dispatcher=self.dispatcher,
+            plugged=self.fleet,
             monitor=monitor,
             sessions=Sessions(lambda: store.config.admin, self._clock),
             setup_code=self.setup_code,

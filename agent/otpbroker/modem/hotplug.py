@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, Self
+from typing import NoReturn, Protocol, Self
 
 import pyudev  # type: ignore[import-untyped]
 
@@ -95,16 +95,17 @@ class UdevPorts:
         self._control = control
 
     async def watch(self, changed: Callable[[tuple[UsbDevice, ...]], None]) -> None:
-        """Where udev does not run, as in a container, no device is told for ever."""
+        """Where udev does not run or libudev is missing, as in a container, no device is told, for ever."""
         if not await asyncio.to_thread(self._control.exists):
-            log.warning("udev does not run here: modems are found by their configured port only")
-            changed(())
-            await asyncio.Event().wait()
+            await _do_without("udev does not run here", changed)
         backoff = Backoff(_RESTART_LEAST, _RESTART_MOST)
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            events = await asyncio.to_thread(self._open)
+            try:
+                events = await asyncio.to_thread(self._open)
+            except ImportError as error:
+                await _do_without(str(error), changed)
             try:
                 await self._follow(events, changed)
             except OSError as error:  # ENOBUFS: too many at once
@@ -147,6 +148,13 @@ class UdevPorts:
                             await _raise_lost(news)
         finally:
             loop.remove_reader(events.fileno())
+
+
+async def _do_without(reason: str, changed: Callable[[tuple[UsbDevice, ...]], None]) -> NoReturn:
+    log.warning("%s: modems are found by their configured port only", reason)
+    changed(())
+    await asyncio.Event().wait()
+    raise AssertionError("waited for nothing")
 
 
 async def _raise_lost(news: asyncio.Queue[OSError | None]) -> None:

@@ -166,12 +166,17 @@ async def test_events_lost_again_and_again_cost_no_storm_of_looks() -> None:
         assert udev.reads < 15
 
 
+def missing_library() -> Udev:
+    raise ImportError("No library named udev")
+
+
+@pytest.mark.parametrize("control", ["absent", "."])
 @in_virtual_time
 async def test_without_udev_nothing_is_there_and_it_is_said_once(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
+    control: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     told: list[tuple[UsbDevice, ...]] = []
-    ports = UdevPorts(control=tmp_path / "absent")
+    ports = UdevPorts(missing_library, control=tmp_path / control)
     watching = asyncio.create_task(ports.watch(told.append))
     await asyncio.sleep(3600)
     assert told == [()]

@@ -208,6 +208,21 @@ async def test_a_locked_sim_that_hides_its_number_is_looked_for_in_its_stick() -
 
 
 @in_virtual_time
+async def test_a_stick_without_its_sim_says_so_until_the_sim_is_found_in_another_one() -> None:
+    house = UsbHouse()
+    house.plug("1-1.2", Stick(1, sim=0))
+    async with house.running(section("a", iccid=iccid(1), imei=Stick(1).imei)):
+        await house.until(lambda: house["a"].status.state is ModemState.BLOCKED)
+        assert house["a"].status.detail.startswith("there is no SIM")
+        await asyncio.sleep(300)
+        house.plug("1-1.3", Stick(2, sim=1))
+        assert await house.ready("a") < 1
+        assert (house["a"].status.usb, house["a"].status.notes) == ("1-1.3", (SIM_MOVED,))
+        await house.until(lambda: "1-1.2" in house.found)
+        assert house.found["1-1.2"].trouble == "sim-absent"
+
+
+@in_virtual_time
 async def test_what_nobody_has_configured_is_found_with_all_it_tells() -> None:
     house = UsbHouse()
     stick = Stick(1)

@@ -100,18 +100,20 @@ class UdevPorts:
             await _do_without("udev does not run here", changed)
         backoff = Backoff(_RESTART_LEAST, _RESTART_MOST)
         loop = asyncio.get_running_loop()
+        complaint = ""
         while True:
             began = loop.time()
             try:
-                events = await asyncio.to_thread(self._open)
+                await self._follow(await asyncio.to_thread(self._open), changed)
             except ImportError as error:
                 await _do_without(str(error), changed)
-            try:
-                await self._follow(events, changed)
             except OSError as error:  # ENOBUFS: too many at once
-                log.warning("events of udev were lost (%s): everything is read anew", error)
+                if complaint != str(error):
+                    complaint = str(error)
+                    log.warning("udev is not heard, what is plugged in is read anew: %s", complaint)
             if loop.time() - began > _GOOD_RUN:
                 backoff.reset()
+                complaint = ""
             await asyncio.sleep(backoff.next())
 
     async def _follow(self, events: Events, changed: Callable[[tuple[UsbDevice, ...]], None]) -> None:

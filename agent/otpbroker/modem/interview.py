@@ -69,7 +69,7 @@ class Interview:
         self._news = asyncio.Event()
 
     async def hold(self, port: str) -> None:
-        """Raises `Unavailable` (`silent` when no modem answers) or `Misconfigured`."""
+        """Raises `Unavailable` (`silent` when no modem answers, or one no longer) or `Misconfigured`."""
         link = await self._connect(port, self._line)
         conversation = AtConversation(link, self._heard)
         startup = Startup(conversation, self._line, Registration(), self._note)
@@ -78,8 +78,7 @@ class Interview:
             async with asyncio.timeout(_WHOLE_LIMIT):
                 await self._ask(conversation, startup)
         except (AtFailure, TimeoutError) as failure:
-            if not self._known.get("imei"):
-                raise Unavailable("silent", f"{port} is no AT port: {failure}") from None
+            raise Unavailable("silent", f"{port} does not answer: {failure}") from None
         finally:
             conversation.hang_up("closed")
             await link.close()

@@ -6,7 +6,7 @@ modem uses is left alone as soon as it is known for that; what nobody uses is as
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -252,8 +252,12 @@ class Roster:
             return None
         if record.verdict.kind not in _OPENED_IF_NAMED:
             return _PLAIN_LINE
+        return next((section for section in self._naming(record) if section.active), None)
+
+    def _naming(self, record: _Record) -> Iterator[ModemSection]:
+        """The sections that name its socket."""
         named = (section for section in self._sections if section.port is None)
-        return next((section for section in named if section.usb == record.device.socket), None)
+        return (section for section in named if section.usb == record.device.socket)
 
     async def _ask(self, record: _Record, line: ModemSection) -> None:
         """Until somebody answered, the device is wanted by a configured modem, or it is gone (cancellation)."""
@@ -334,9 +338,9 @@ class Roster:
     def _to_be_shown(self, record: _Record) -> bool:
         if self._used(record):
             return False
-        if record.verdict.kind in _OPENED_IF_NAMED:  # whose section tells what is the matter with it
-            return self._line(record) is None or bool(record.port)
-        return record.verdict.kind is not Kind.MODEM or record.asked
+        if record.verdict.kind in _OPENED_IF_NAMED:  # its section tells what is the matter with it
+            return not any(self._naming(record))
+        return record.verdict.kind is not Kind.MODEM or record.asked or not record.verdict.ports
 
 
 # The later, the more it says about why a device does not answer.
@@ -351,8 +355,8 @@ def _same_plug(old: UsbDevice, new: UsbDevice) -> bool:
 def _told(record: _Record) -> FoundModem:
     device, verdict, answers = record.device, record.verdict, record.answers
     trouble = record.trouble or trouble_with_sim(answers.sim)
-    if verdict.kind is not Kind.MODEM and not record.port:
-        trouble = str(verdict.kind)
+    if not record.port:
+        trouble = str(verdict.kind) if verdict.kind is not Kind.MODEM else trouble or "silent"
     return FoundModem(
         socket=device.socket,
         kind=str(verdict.kind),

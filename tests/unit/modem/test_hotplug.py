@@ -153,7 +153,29 @@ async def test_after_lost_events_everything_is_read_anew(caplog: pytest.LogCaptu
         udev.tell()
         await asyncio.sleep(1)
         assert told[-1][1] == ()
-    assert len([record for record in caplog.records if "lost" in record.message]) == 1
+    assert len([record for record in caplog.records if "is not heard" in record.message]) == 1
+
+
+@in_virtual_time
+async def test_a_line_that_can_not_be_opened_is_tried_again_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    udev = Udev()
+    udev.devices = (stick("1-1.2"),)
+    tries = iter([OSError("Could not create udev monitor")] * 5)
+
+    def opened() -> Udev:
+        if refusal := next(tries, None):
+            raise refusal
+        return udev.open()
+
+    told: list[tuple[UsbDevice, ...]] = []
+    watching = asyncio.create_task(UdevPorts(opened, udev.read, control=Path(__file__)).watch(told.append))
+    await asyncio.sleep(60)
+    assert told == [udev.devices]
+    assert len(caplog.records) == 1
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
+    udev.close()
 
 
 @in_virtual_time

@@ -306,6 +306,67 @@ async def test_a_sim_that_was_put_in_is_seen_when_all_are_asked_again() -> None:
 
 
 @in_virtual_time
+async def test_a_sim_that_is_still_being_read_is_waited_for() -> None:
+    house = UsbHouse()
+    stick = Stick(1)
+    readable = dict(stick.answers)
+    stick.answers |= {"AT+CPIN?": "+CME ERROR: 14", "AT+CCID": "+CME ERROR: 14", "AT+CIMI": "+CME ERROR: 14"}
+    house.plug("1-1.2", stick)
+    async with house.running(section("a", iccid=iccid(1))):
+        await asyncio.sleep(7)
+        stick.answers = readable
+        stick.say("\r\n+CPIN: READY\r\n")
+        assert await house.ready("a") < 0.5
+
+
+@in_virtual_time
+async def test_a_modem_whose_sim_is_never_ready_is_given_to_its_stick() -> None:
+    house = UsbHouse()
+    stick = Stick(1, **{"AT+CPIN?": "+CME ERROR: 14"})
+    stick.answers |= {"AT+CPIN?": "+CME ERROR: 14", "AT+CCID": "ERROR"}
+    house.plug("1-1.2", stick)
+    async with house.running(section("a", iccid=iccid(1), imei=stick.imei)):
+        await house.until(lambda: house["a"].status.detail == "the SIM is not ready yet")
+        assert house["a"].status.usb == "1-1.2"
+
+
+@in_virtual_time
+async def test_a_modem_that_falls_silent_while_it_is_asked_is_asked_again() -> None:
+    house = UsbHouse()
+    stick = Stick(1, **{"AT+CPIN?": None, "AT": "OK"})
+    stick.answers |= {"AT+CPIN?": None}
+    house.plug("1-1.2", stick)
+    async with house.running(section("a", iccid=iccid(1))):
+        await asyncio.sleep(5)
+        stick.answers["AT"] = None
+        await asyncio.sleep(60)
+        assert house.opened.count("/dev/ttyUSB2") > 2
+        stick.answers |= {"AT": "OK", "AT+CPIN?": "+CPIN: READY\r\nOK"}
+        await house.ready("a")
+
+
+@in_virtual_time
+async def test_huawei_is_silenced_before_anything_else_is_asked() -> None:
+    house = UsbHouse()
+    stick = Stick(1)
+    house.plug("1-1.2", stick, ids="12d1:1001")
+    async with house.running():
+        await house.until(lambda: "1-1.2" in house.found)
+    assert stick.lines[:3] == ["AT", "AT^CURC=0", "ATE0"]
+    assert not [line for line in stick.lines if "GETPORTMODE" in line]
+
+
+@in_virtual_time
+async def test_an_adapter_of_a_modem_that_is_switched_off_is_left_alone() -> None:
+    house = UsbHouse()
+    house.plug("1-1.2", Stick(1), ids="0403:6001", at=0, ports=1)
+    async with house.running(section("a", usb="1-1.2", active=False)):
+        await asyncio.sleep(60)
+        assert house.found == {}
+    assert house.opened == []
+
+
+@in_virtual_time
 async def test_what_may_be_anything_is_shown_and_not_opened() -> None:
     house = UsbHouse()
     house.plug("1-1.2", Stick(1), ids="0403:6001", at=0, ports=1)

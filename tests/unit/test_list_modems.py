@@ -1,9 +1,8 @@
 """What `otpbroker modems` prints of the golden devices."""
 
-from udev_trees import udev_tree
-
 from otpbroker.cli.modems import listed
 from otpbroker.modem.usb import devices_of
+from udev_trees import udev_tree
 
 
 def lines(name: str) -> list[list[str]]:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from otpbroker.config.model import ModemSection
@@ -21,7 +21,10 @@ ANSWER_LIMIT = 3.0
 # A SIM that was just powered is read within 10 s; what it would have told is worth no longer wait.
 SIM_LIMIT = 20.0
 _SIM_BUSY = 1.0  # between looks at a SIM that is being read
-_WHOLE_LIMIT = 60.0
+# One that was just plugged in finds its network within 30 s, or has no coverage.
+NETWORK_LIMIT = 30.0
+_RECHECK = 5.0  # between looks at a registration that should tell of itself
+_WHOLE_LIMIT = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,9 @@ class Answers:
     late: tuple[int, ...] = ()
 
 
+_NAMES = frozenset(each.name for each in fields(Answers))
+
+
 class Interview:
     """With one port, once. `tell` gets the answers as they add up, by their names in `Answers`, and says whether to
     go on.
@@ -66,13 +72,14 @@ class Interview:
         self._tell = tell
         self._late: list[int] = []
         self._known: dict[str, Any] = {}
-        self._news = asyncio.Event()
+        self._registration = Registration()
+        self._news = asyncio.Event()  # the modem told of its SIM or its network
 
     async def hold(self, port: str) -> None:
         """Raises `Unavailable` (`silent` when no modem answers, or one no longer) or `Misconfigured`."""
         link = await self._connect(port, self._line)
         conversation = AtConversation(link, self._heard)
-        startup = Startup(conversation, self._line, Registration(), self._note)
+        startup = Startup(conversation, self._line, self._registration, self._note)
         link.start(conversation.feed, conversation.hang_up)
         try:
             async with asyncio.timeout(_WHOLE_LIMIT):
@@ -99,35 +106,49 @@ class Interview:
         await self._ask_sim(conversation, startup)
         if not self._tell(self._known):
             return
-        await startup.read_operator()
         smsc = await startup.ask("AT+CSCA?")
         self._note(smsc=next(iter(answers.fields(smsc[0])), "") if smsc else "")
-        self._tell(self._known)
+        await startup.read_operator()
+        if self._tell(self._known) and self._known["sim"] == "READY" and not self._known["operator"]:
+            await self._wait_for_network(startup)
+            await startup.read_operator()
+            self._tell(self._known)
 
     async def _ask_sim(self, conversation: AtConversation, startup: Startup) -> None:
         lock = SimLock(conversation, startup.dialect, self._line, PinMemory())
         loop = asyncio.get_running_loop()
         end = loop.time() + SIM_LIMIT
         while (state := await lock.state()) == "SIM busy" and loop.time() < end:
-            if not self._tell(self._known):
-                return
-            self._news.clear()
-            try:
-                async with asyncio.timeout(_SIM_BUSY):
-                    await self._news.wait()
-            except TimeoutError:
-                continue
+            await self._hear(_SIM_BUSY)
         self._note(sim=state)
         if state != "SIM not inserted":
             await startup.read_iccid()
         if state == "READY" and self._tell(self._known):
             await startup.read_sim()
 
+    async def _wait_for_network(self, startup: Startup) -> None:
+        await startup.watch_registration()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + NETWORK_LIMIT
+        while not self._registration.registered and loop.time() < end:
+            if not await self._hear(_RECHECK):
+                await startup.read_registration()
+
+    async def _hear(self, seconds: float) -> bool:
+        """Whether the modem told something within the time."""
+        self._news.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
+
     def _note(self, **facts: Any) -> None:
-        self._known |= facts
+        self._known |= {name: fact for name, fact in facts.items() if name in _NAMES}
 
     def _heard(self, line: str, _pdu: str) -> None:
-        if line.startswith("+CPIN:"):
+        if line.startswith("+CPIN:") or self._registration.note(line):
             self._news.set()
         elif self._listen and (found := re.fullmatch(r"\+CMGS: ?(\d+)", line)):
             self._late.append(int(found[1]))

@@ -99,7 +99,7 @@ class Roster:
         self._reconsider()
 
     def ask_again(self) -> None:
-        """Ask all devices anew that no configured modem uses: a SIM was put in, say."""
+        """Ask all devices anew that no configured modem uses and nobody is asking: a SIM was put in, say."""
         for record in self._records.values():
             if not self._used(record) and record.asking is None:
                 self._records[record.device.socket] = _Record(record.device, record.verdict)
@@ -215,8 +215,9 @@ class Roster:
             }
         self._deliver_late()
         for record in self._records.values():
-            if record.asking is not None and self._claimed(record):
-                record.asking.cancel()
+            if record.asking is not None and self._used(record):
+                if record.asking is not asyncio.current_task():  # which stops by itself
+                    record.asking.cancel()
             elif record.asking is None and self._worth_asking(record):
                 self._begin(record)
         found = tuple(_told(record) for record in self._records.values() if self._to_be_shown(record))
@@ -301,10 +302,8 @@ class Roster:
     def _told(self, record: _Record, port: str, answers: Answers) -> bool:
         """Whether there is more to ask."""
         record.port, record.answers, record.trouble = port, answers, ""
-        known = Identity(answers.imei, answers.iccid, answers.imsi)
-        if known != record.identity:
-            record.identity = known
-            self._reconsider()
+        record.identity = Identity(answers.imei, answers.iccid, answers.imsi)
+        self._reconsider()
         return not self._used(record)
 
     def _deliver_late(self) -> None:
@@ -340,7 +339,8 @@ class Roster:
             return False
         if record.verdict.kind in _OPENED_IF_NAMED:  # its section tells what is the matter with it
             return not any(self._naming(record))
-        return record.verdict.kind is not Kind.MODEM or record.asked or not record.verdict.ports
+        told = record.asked or bool(record.answers.sim) or not record.verdict.ports
+        return told or record.verdict.kind is not Kind.MODEM
 
 
 # The later, the more it says about why a device does not answer.

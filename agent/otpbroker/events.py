@@ -55,6 +55,8 @@ class ModemStatus:
     unknown: int = 0
     waiting: int = 0  # messages that wait for this modem alone or with others
     last_activity: float | None = None
+    balance: str = ""  # what the SIM has left, as a plain number: 12345 or 12.50; "" as long as nobody asked
+    balance_at: float | None = None
     notes: tuple[str, ...] = ()  # stable codes of what an administrator should know though it works
 
 

@@ -14,6 +14,8 @@ from otpbroker.messaging.outcome import (
     Outcome,
     Result,
     State,
+    UssdEnded,
+    UssdReplied,
     Verdict,
 )
 from otpbroker.messaging.wire.requests import Item
@@ -46,7 +48,7 @@ _CONNECTED = frozenset(
 
 
 def answer(item: Item, result: Result | OtpBrokerError) -> Answer:
-    """The response to one command; never holds the text of a message or a code."""
+    """The response to one command; never holds the text of a message or the code of an OTP."""
     response: Answer
     match result:
         case OtpBrokerError():
@@ -60,7 +62,9 @@ def answer(item: Item, result: Result | OtpBrokerError) -> Answer:
         case ModemList():
             modems = {status.id: _modem(status) for status in result.modems}
             response = _response(item.name, SUCCESS, {"modem_list": modems})
-        case Blocklisted():
+        case UssdReplied():
+            response = _response(item.name, SUCCESS, _ussd_data(result))
+        case Blocklisted() | UssdEnded():
             response = {"command": item.name, "response_code": SUCCESS}
         case Echoed():
             response = result.request
@@ -131,6 +135,10 @@ def _otp_data(item: Item) -> dict[str, object]:
     assert isinstance(item.command, (RequestOtp, VerifyOtp))
     command = item.command
     return {"reference": command.reference, "receiver": command.receiver, "date_time": command.date_time}
+
+
+def _ussd_data(replied: UssdReplied) -> dict[str, object]:
+    return {"ussd_content": replied.text, "ussd_content_raw": replied.raw, "replyable": replied.replyable}
 
 
 def _waits(outcome: Outcome) -> str:

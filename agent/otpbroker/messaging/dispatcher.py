@@ -92,8 +92,9 @@ class Dispatcher:
     async def submit(self, command: Command, origin: Origin, *, wait: float | None = None) -> Result:
         """Carry out one command. `wait`: seconds to wait for the final outcome of a message; None: don't.
 
-        Raises `Rejected` (wrong input), `Denied` (a right is missing), `Unavailable` (not now), `Misconfigured` (the
-        device can't): then nothing was accepted and nothing will be sent. `UnknownOutcome`: a USSD code without answer.
+        Raises `Rejected` (wrong input), `Denied` (a right is missing), `Unavailable` (not now), `Misconfigured`
+        (the device can't): then nothing was accepted and nothing will be sent. A USSD code alone may end with
+        `UnknownOutcome`.
         """
         match command:
             case SendSms():
@@ -113,12 +114,8 @@ class Dispatcher:
                 return Echoed(request)
             case SendMail():
                 raise _no_mail()
-            case RunUssd():
-                return await self._ussd.run(command, origin)
-            case ReplyUssd():
-                return await self._ussd.reply(command, origin)
-            case EndUssd():
-                return await self._ussd.end(command, origin)
+            case RunUssd() | ReplyUssd() | EndUssd():
+                return await self._ussd.submit(command, origin)
 
     async def outcome(self, message_id: str, *, caller: str | None, wait: float = 0.0) -> Outcome | None:
         """What is known of a message of this caller (None: of anybody's); waits for the final word if asked to."""

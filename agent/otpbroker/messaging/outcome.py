@@ -112,6 +112,4 @@ class Echoed:
     request: dict[str, object]
 
 
-Result = (
-    Outcome | Blocklisted | OtpRequested | OtpVerified | ModemList | UssdReplied | UssdEnded | Echoed
-)
+Result = Outcome | Blocklisted | OtpRequested | OtpVerified | ModemList | UssdReplied | UssdEnded | Echoed

@@ -11,13 +11,18 @@ from otpbroker.sms.ussd import UssdAnswer
 class UssdLine(Protocol):
     """The USSD of one sender. While it is open no message is in the air, and none goes out.
 
-    `run` and `reply` raise `Rejected` (wrong code or reply, nothing open), `Unavailable` (not now), `UnknownOutcome`
-    (the network did not answer, and may have done it).
+    `run` and `reply` raise `Rejected` (wrong code or reply, nothing open), `Unavailable` (not now),
+    `UnknownOutcome` (the network did not answer, and may have done it).
     """
 
     @property
     def open(self) -> bool:
         """A code is under way, or the network waits for a reply."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """The network waits for a reply."""
         ...
 
     async def run(self, code: str) -> UssdAnswer: ...

@@ -71,7 +71,7 @@ def own_number(lines: Sequence[str]) -> str:
 
 
 def ussd(line: str) -> tuple[int, str, int | None] | None:
-    """`<m>`, `<str>` and `<dcs>` of +CUSD (27.007 section 7.15), whose text may hold quotes, commas and line ends."""
+    """`<m>`, `<str>` and `<dcs>` of +CUSD (27.007 section 7.15); a text may hold quotes, commas and line ends."""
     found = _USSD.fullmatch(line)
     if found is None:
         return None

@@ -79,7 +79,7 @@ DIALECTS = (
         iccid=("AT^ICCID?", "AT+ICCID", "AT+CCID"),
         pin_tries=(("AT^CPIN?", r"\^CPIN: ?[^,]*,\d*,\d+,(\d+)"),),
         puk_tries=(("AT^CPIN?", r"\^CPIN: ?[^,]*,\d*,(\d+)"),),
-        # Sticks take PDUs; the later ones that want plain text refuse these (asterisk-chan-dongle issues 38 and 116).
+        # Sticks take PDUs; later ones that want plain text refuse these (asterisk-chan-dongle issues 38 and 116).
         ussd=(Writing.PACKED, Writing.PLAIN, Writing.UCS2),
     ),
     Dialect(

@@ -146,10 +146,7 @@ class Session:
     def _usable(self) -> bool:
         """Everything that messages need is there."""
         return (
-            self._transmitter is not None
-            and not self._reset
-            and self._at.in_step
-            and self._registration.registered
+            self._transmitter is not None and not self._reset and self._at.in_step and self._registration.registered
         )
 
     async def idle(self) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 
 from otpbroker.sms import gsm7
 from otpbroker.sms.data_coding import Alphabet
@@ -14,18 +15,18 @@ from otpbroker.sms.data_coding import Alphabet
 LONGEST = 182  # septets in the 160 octets of a USSD string (23.038 section 6.1.2.3)
 ANY_LANGUAGE = 15  # <dcs>: the default alphabet, language not specified
 
-# What is asked; and what is replied, of the characters that the default alphabet and ASCII write alike: a modem takes
-# a plain string in the one or the other.
+# What is asked; and what is replied, of the characters that the default alphabet and ASCII write alike: a plain
+# string is in the one or the other.
 CODE = re.compile(r"[0-9*#+]{1,160}")
 REPLY = re.compile(r"[A-Za-z0-9 !#%&'()*+,./:;<=>?-]{1,160}")
 
 _CR = 0x0D
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _TOKEN = 16  # hexadecimal digits; a word for people that looks like so many is unheard of
+_SHORTEST = 8  # hexadecimal digits of the shortest text; what is shorter is a word or a number itself
 _LIKELY = 0.8  # share of ordinary characters from which on a reading is believed
-_ORDINARY = frozenset(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 \r\n.,:;!?*#/+-=()%&'\"@$_<>"
-)
+_ONE_SCRIPT = 0.9  # how likely 16-bit units are that are letters of one script besides ASCII
+_ORDINARY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 \r\n.,:;!?*#/+-=()%&'\"@$_<>")
 
 
 class Writing(StrEnum):
@@ -121,27 +122,31 @@ def _likeliest(given: str, octets: bytes, asked: Writing) -> str:
     """Hexadecimal digits that are said to be of the default alphabet: which of all readings they are."""
     if _looks_like_units(octets):
         return _units(octets)
-    bare = given.isdecimal() or given.isalpha()  # an amount, a number, a word
+    bare = len(given) < _SHORTEST or given.isdecimal() or given.isalpha()  # an amount, a number, a word
     if bare and asked is not Writing.PACKED:
         return given
     readings = tuple(_readings(octets))
-    best = max(readings, key=_ordinary, default="")
-    if _ordinary(best) >= _LIKELY:
+    likelihood, best = max(readings, key=itemgetter(0), default=(0.0, ""))
+    if likelihood >= _LIKELY:
         return best
     if readings and not bare and (asked is Writing.PACKED or len(given) >= _TOKEN):
-        return readings[0]
+        return readings[0][1]
     return given
 
 
-def _readings(octets: bytes) -> Iterator[str]:
+def _readings(octets: bytes) -> Iterator[tuple[float, str]]:
+    """Every reading with its likelihood, packed septets first."""
     if 8 * len(octets) // 7 <= 256:
-        yield gsm7.decode(unpack(octets))
+        text = gsm7.decode(unpack(octets))
+        yield _ordinary(text), text
     if octets.isascii():
-        yield _characters(octets) if min(octets) >= 0x0A else gsm7.decode(octets)  # "HEX": an octet for each septet
-    if len(octets) % 2 == 0 and len(set(octets[::2])) <= 3:  # one script besides ASCII
+        # Without control characters it is ASCII, else the "HEX" character set: an octet for each septet.
+        text = _characters(octets) if min(octets) >= 0x0A else gsm7.decode(octets)
+        yield _ordinary(text), text
+    if len(octets) % 2 == 0 and len(set(octets[::2])) <= 3:
         text = _units(octets)
         if all(character.isalnum() or character in _ORDINARY for character in text):
-            yield text
+            yield _ONE_SCRIPT, text
 
 
 def _ordinary(text: str) -> float:
@@ -158,7 +163,9 @@ def _looks_like_units(octets: bytes) -> bool:
         return False
     text = _units(octets)
     latin = sum(character in _ORDINARY or "\xa0" <= character <= "\xff" for character in text)
-    return latin >= _LIKELY * len(text) and all(character.isprintable() or character in "\r\n" for character in text)
+    return latin >= _LIKELY * len(text) and all(
+        character.isprintable() or character in "\r\n" for character in text
+    )
 
 
 def _units(octets: bytes) -> str:

@@ -89,6 +89,16 @@ class MessageChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LowBalance:
+    """The credit of a modem's SIM fell below what its configuration warns of."""
+
+    modem_id: str
+    balance: str  # a plain number
+    limit: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class PartChanged:
     """A supervised part of the agent came up, failed, or was started again."""
 
@@ -104,7 +114,7 @@ class Overrun:
     missed: int
 
 
-Event = ModemChanged | ModemGone | MessageChanged | PartChanged | Overrun
+Event = ModemChanged | ModemGone | MessageChanged | LowBalance | PartChanged | Overrun
 
 
 @dataclass(slots=True, eq=False)

@@ -56,7 +56,7 @@ class Sender(Protocol):
     @property
     def ussd(self) -> UssdLine: ...
 
-    def tell_balance(self, balance: str, at: float, *, low: bool) -> None:
+    def tell_balance(self, balance: str, at: float | None, *, low: bool) -> None:
         """Show what its SIM had left at a time (Unix seconds); "": that is not known any more."""
         ...
 

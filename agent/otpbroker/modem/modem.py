@@ -121,7 +121,7 @@ class Modem:
         """Work on the SIM, see `Session.sim_errand`. Raises `Unavailable`."""
         return await self._opened.sim_errand(work)
 
-    def tell_balance(self, balance: str, at: float, *, low: bool) -> None:
+    def tell_balance(self, balance: str, at: float | None, *, low: bool) -> None:
         """See `messaging.sender.Sender.tell_balance`."""
         notes = tuple(note for note in self.status.notes if note != _LOW_BALANCE)
         self._board.update(balance=balance, balance_at=at, notes=(*notes, _LOW_BALANCE) if low else notes)

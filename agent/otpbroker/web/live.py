@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from otpbroker.events import Bus, MessageChanged, ModemChanged, ModemGone, Overrun, PartChanged
+from otpbroker.events import Bus, Event, MessageChanged, ModemChanged, ModemGone, Overrun, PartChanged
 
 # Rows of the list of latest messages.
 MESSAGES = 25
@@ -37,7 +37,7 @@ class Watch:
     _everything: bool = True  # who begins to watch has seen nothing yet
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def add(self, event: ModemChanged | ModemGone | MessageChanged | PartChanged | Overrun) -> None:
+    def add(self, event: Event) -> None:
         match event:
             case ModemChanged(status):
                 self._modems.add(status.id)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from otpbroker.errors import OtpBrokerError, Rejected, UnknownOutcome
 from otpbroker.events import ModemState, ModemStatus
-from otpbroker.messaging.command import Command, RequestOtp, SendSms, VerifyOtp
+from otpbroker.messaging.command import Command, RequestOtp, RunUssd, SendSms, VerifyOtp
 from otpbroker.messaging.outcome import (
     Blocklisted,
     Echoed,
@@ -31,6 +31,7 @@ OTP_EXPIRED = "1203"
 Answer = dict[str, object]
 
 _MAY_HAVE_BEEN_SENT = "the message may have been sent"
+_MAY_HAVE_BEEN_DONE = "the network may have done what the code asks for"
 _STATES = {
     State.UNKNOWN: _MAY_HAVE_BEEN_SENT,
     State.FAILED: "the message was not sent",
@@ -82,7 +83,7 @@ def refuse(error: OtpBrokerError, name: str = "", command: Command | Rejected | 
     """The response to what could not be done; `name` is the command's, where the body had one."""
     text = str(error)
     if isinstance(error, UnknownOutcome):
-        text = f"{text}; {_MAY_HAVE_BEEN_SENT}"
+        text = f"{text}; {_MAY_HAVE_BEEN_DONE if isinstance(command, RunUssd) else _MAY_HAVE_BEEN_SENT}"
     if error.code == "otp-duplicate":
         code = DUPLICATED
     elif isinstance(command, SendSms) or name == "send-sms":

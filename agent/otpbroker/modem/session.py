@@ -230,7 +230,6 @@ class Session:
                     log.warning("modem %s is blocked: %s", self._config.id, problem)
                 self._board.update(state=ModemState.BLOCKED, detail=str(problem))
                 await self._pause(_SIM_BLOCKED)
-                await self.idle()  # a hand may be at the SIM
 
     async def _attend(self) -> None:
         """Return when the modem has to be started anew."""

@@ -134,7 +134,7 @@ class Dialogue:
                 continue
             except AtFailure as failure:
                 raise UnknownOutcome("no-answer", f"the modem did not answer: {failure}") from None
-            if heard.mode != _NOT_SUPPORTED:
+            if heard.mode != _NOT_SUPPORTED or writing is self.writing:
                 self.writing = writing
                 return heard
             refused = heard  # a string that this modem passed on and the network could not read
@@ -144,7 +144,11 @@ class Dialogue:
         raise _refused(refused)
 
     def _writings(self, dialect: Dialect) -> tuple[Writing, ...]:
-        return dialect.ussd if self.writing is None else (self.writing,)
+        """What worked comes first, and is the only one in a session; another stick may be in the modem's place."""
+        if self.writing is None:
+            return dialect.ussd
+        others = () if self.answered else tuple(writing for writing in dialect.ussd if writing is not self.writing)
+        return (self.writing, *others)
 
     async def _exchange(self, at: AtConversation, text: str, writing: Writing) -> _Heard:
         """One request and what the network says to it. Raises `AtFailure`, or `UnknownOutcome` for silence."""

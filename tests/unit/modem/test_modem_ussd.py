@@ -117,6 +117,21 @@ async def test_the_writing_that_the_modem_takes_is_found_and_remembered(writing:
 
 
 @in_virtual_time
+async def test_another_stick_in_its_place_may_take_another_writing() -> None:
+    plain = UssdWire({CODE: SAID})
+    packed = UssdWire({PACKED: SAID}, refuses=lambda string: None if string == PACKED else "ERROR")
+    desk = Desk(plain, packed)
+    async with desk.ready() as modem:
+        assert (await modem.ussd.run(CODE)).text == BALANCE
+        plain.hang_up()
+        await desk.until(lambda: modem.ready and plain.closed)
+        await asyncio.sleep(5)
+        assert (await modem.ussd.run(CODE)).text == BALANCE
+        assert (await modem.ussd.run(CODE)).text == BALANCE
+        assert packed.asked == [CODE, PACKED, PACKED]
+
+
+@in_virtual_time
 async def test_a_modem_that_passes_anything_on_is_found_out_by_the_networks_word() -> None:
     wire = UssdWire({CODE: "+CUSD: 4", PACKED: SAID})
     async with Desk(wire).ready() as modem:

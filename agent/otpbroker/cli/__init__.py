@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "run the agent with two simulated modems, for a first look",
     "check-config": "say what is wrong in a config.yaml",
     "send": "send a message through a running agent; the text is read from standard input",
+    "ussd": "run a USSD code on a modem through a running agent",
     "setup-url": "print a new one-time address for creating the first administrator",
     "set-admin-password": "set the password of an administrator",
     "add-api-user": "add an application server's account, or give it a new password",

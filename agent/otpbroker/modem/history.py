@@ -56,22 +56,22 @@ class History:
 
     def _add(self, status: ModemStatus) -> None:
         samples = self._samples.setdefault(status.id, deque(maxlen=LIMIT))
-        sample = _sample(status, self._clock())
+        signal, registration, operator = _network(status)
         last = samples[-1] if samples else None
-        if last is None:
-            samples.append(sample)
-        elif replace(sample, at=last.at) == last:
+        elsewhere = last is None or (last.registration, last.operator) != (registration, operator)
+        if last is not None and not elsewhere and last.signal_dbm == signal:
             return
-        elif replace(sample, at=last.at, signal_dbm=last.signal_dbm) == last and sample.at - last.at < COALESCED:
-            samples[-1] = replace(last, signal_dbm=sample.signal_dbm)
+        at = self._clock()
+        if last is None or elsewhere or at - last.at >= COALESCED:
+            samples.append(Sample(at, signal, registration, operator))
         else:
-            samples.append(sample)
+            samples[-1] = replace(last, signal_dbm=signal)
 
 
-def _sample(status: ModemStatus, at: float) -> Sample:
+def _network(status: ModemStatus) -> tuple[int | None, str, str]:
     """What a snapshot tells of the network; what it repeats from before the modem was lost does not count."""
     if status.state in _CONNECTED:
-        return Sample(at, status.signal_dbm, status.registration, status.operator)
+        return status.signal_dbm, status.registration, status.operator
     if status.state is ModemState.STARTING and status.registration in {"searching", "denied", "none"}:
-        return Sample(at, registration=status.registration)
-    return Sample(at)
+        return None, status.registration, ""
+    return None, "", ""

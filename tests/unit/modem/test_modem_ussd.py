@@ -10,6 +10,8 @@ from ussd_wire import UssdWire
 
 from otpbroker.errors import OtpBrokerError, Rejected, Unavailable, UnknownOutcome
 from otpbroker.events import ModemState
+from otpbroker.modem.modem import Modem
+from otpbroker.modem.session import HEARTBEAT
 from otpbroker.modem.ussd import TURN_LIMIT
 from otpbroker.modem.ussd_dialogue import ANSWER_LIMIT, REPLY_LIMIT, SESSION_LIMIT
 from otpbroker.sms.submission import Refused, Sent
@@ -280,6 +282,8 @@ class TestReplies:
         async with desk.ready() as modem:
             await modem.ussd.run("*123#")
             began = now()
+            await asyncio.sleep(REPLY_LIMIT - 5)
+            assert modem.recovering  # messages may still wait for it
             await desk.until(lambda: modem.ready, seconds=300)
             assert now() - began == pytest.approx(REPLY_LIMIT, abs=0.1)
             assert wire.released == 1
@@ -410,6 +414,34 @@ class TestMessages:
             assert wire.clashes == 0
 
     @in_virtual_time
+    async def test_who_just_sent_a_message_is_not_offered_the_modem_while_a_code_waits_for_it(self) -> None:
+        wire = UssdWire({CODE: SAID})
+        async with Desk(wire).ready() as modem:
+            wire.on_pdu = lambda _: None
+            sending = asyncio.create_task(sent_and_ready(modem))
+            await asyncio.sleep(1)
+            asking = asyncio.create_task(modem.ussd.run(CODE))
+            await asyncio.sleep(1)
+            wire.say("\r\n+CMGS: 7\r\n\r\nOK\r\n")
+            assert await sending == (Sent((7,)), False)
+            assert (await asking).text == BALANCE
+
+    @in_virtual_time
+    async def test_a_message_does_not_queue_up_behind_a_code_that_waits_for_the_heartbeat(self) -> None:
+        wire = UssdWire({CODE: SAID}, delay=20.0)
+        desk = Desk(wire)
+        async with desk.ready() as modem:
+            wire.answers["AT+CSQ"] = None
+            await asyncio.sleep(HEARTBEAT + 1)  # it waits for that answer
+            asking = asyncio.create_task(modem.ussd.run(CODE))
+            await asyncio.sleep(0.5)
+            assert modem.ready
+            began = now()
+            assert isinstance(await send(modem), Refused)
+            assert now() - began < 0.1
+            assert (await asking).text == BALANCE
+
+    @in_virtual_time
     async def test_a_message_that_hangs_does_not_make_the_caller_wait_for_ever(self) -> None:
         wire = UssdWire({CODE: SAID})
         async with Desk(wire).ready() as modem:
@@ -493,6 +525,11 @@ async def test_no_text_and_no_code_gets_into_the_log(caplog: pytest.LogCaptureFi
     for secret in ("4567890", "31337", "pulsa", "12.345"):
         assert secret not in caplog.text
     assert "session of 2 answers" in caplog.text
+
+
+async def sent_and_ready(modem: Modem) -> tuple[object, bool]:
+    """A message's result, and whether the modem is ready at the same moment."""
+    return await send(modem), modem.ready
 
 
 async def modem_ready_send(desk: Desk, wire: UssdWire) -> object:

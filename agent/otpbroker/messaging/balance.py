@@ -194,8 +194,8 @@ class Balances:
         now = self._clock.now()
         if settings.at:
             return _until(settings.at, now) + random.uniform(0, SPREAD)  # noqa: S311
-        hours = settings.every * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-        return max(0.0, since + hours * 3600 - now)
+        seconds = 3600 * settings.every * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+        return min(max(0.0, since + seconds - now), seconds)  # the clock may have been set back since
 
 
 def _found(text: str, pattern: str) -> Decimal:

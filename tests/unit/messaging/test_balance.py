@@ -301,7 +301,7 @@ def test_the_table_of_operators_is_a_good_configuration(operator: Operator) -> N
         ({"every": 0}, "greater than or equal to 1"),
         ({"at": ["6:30"]}, "pattern"),
         ({"at": ["24:00"]}, "pattern"),
-        ({"at": [390]}, "string"),  # 06:30 without quotes is a number in YAML
+        ({"at": [1080]}, "string"),  # 18:00 without quotes is a number in YAML
         ({"warn_below": -1}, "greater than or equal to 0"),
         ({"warn_below": float("nan")}, "finite"),
         ({"code": "*1#"}, "Extra inputs"),
@@ -310,3 +310,17 @@ def test_the_table_of_operators_is_a_good_configuration(operator: Operator) -> N
 def test_a_wrong_setting_says_what_is_wrong(wrong: dict[str, object], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         BalanceSection.model_validate(wrong)
+
+
+async def test_a_clock_that_is_set_back_does_not_put_the_next_check_off(start: Start) -> None:
+    sender = FakeSender(section(every=6))
+    sender.ussd.answer(RICH, POOR)
+    counter = await start(sender)
+    await asyncio.sleep(FIRST_MOST + 2)
+    counter.core.time.ntp_step -= 365 * 24 * HOUR
+    anew = FakeSender(section(every=6))
+    anew.ussd.answer(POOR)
+    counter.core.plug(anew)
+    counter.balances.senders_changed()
+    await asyncio.sleep(6 * HOUR * 1.06)
+    assert counter.checks(anew) == 1

@@ -12,14 +12,17 @@ from otpbroker.clock import Clock
 from otpbroker.config.store import Store
 from otpbroker.events import Bus
 from otpbroker.folders import Folders
+from otpbroker.messaging.balance import Balances
 from otpbroker.messaging.blocklist import Blocklist
 from otpbroker.messaging.dispatcher import Dispatcher
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.report import Report
 from otpbroker.modem.fleet import Fleet
+from otpbroker.modem.history import History
 from otpbroker.modem.hotplug import UdevPorts
 from otpbroker.modem.sim import PinMemory
+from otpbroker.modem.sim_tools import SimTools
 from otpbroker.modem.usb import PortSource
 from otpbroker.sealing import key_file
 from otpbroker.supervise import supervise
@@ -83,6 +86,9 @@ class Agent:
             bus=self.bus,
             clock=self._clock,
         )
+        self._balances = Balances(fleet=self.fleet, core=self.dispatcher, bus=self.bus, clock=self._clock)
+        self._history = History(self.bus, self._clock.now)
+        self._sim_tools = SimTools(lambda: self.fleet.senders, store, pins)
         self.setup_code = SetupCode(folders.state / "setup-code")
         self._changed = asyncio.Event()
         store.on_change(lambda _old, _new: self._changed.set())
@@ -103,6 +109,8 @@ class Agent:
                     "modems": self._run_fleet,
                     "report": self._report.run,
                     "monitor": monitor.run,
+                    "balance": self._balances.run,
+                    "history": self._history.run,
                 }
             )
         )
@@ -129,12 +137,13 @@ class Agent:
             while True:
                 self._changed.clear()
                 await self.fleet.apply(self.store.config.modems)
-                self.dispatcher.senders_changed()  # flags and prefixes may have changed without a modem's doing
+                self._senders_changed()  # flags and prefixes may have changed without a modem's doing
                 await self._changed.wait()
 
     def _senders_changed(self) -> None:
-        # The fleet is there before the dispatcher that uses it.
+        # The fleet is there before those that use it.
         self.dispatcher.senders_changed()
+        self._balances.senders_changed()
 
     async def _supervised(self, parts: dict[str, Callable[[], Awaitable[None]]]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -148,7 +157,11 @@ class Agent:
 
         def api() -> Quart:
             return create_api_app(
-                config=lambda: store.config, core=self.dispatcher, access=access, clock=self._clock
+                config=lambda: store.config,
+                core=self.dispatcher,
+                past=self._history,
+                access=access,
+                clock=self._clock,
             )
 
         listeners: dict[str, Listening] = {}
@@ -159,6 +172,9 @@ class Agent:
             monitor=monitor,
             sessions=Sessions(lambda: store.config.admin, self._clock),
             setup_code=self.setup_code,
+            sim_tools=self._sim_tools,
+            balances=self._balances,
+            history=self._history,
             hashing=hashing,
             api_urls=lambda: [part.bound.url for name, part in listeners.items() if name != "admin" and part.bound],
             clock=self._clock,

@@ -55,6 +55,8 @@ class ModemStatus:
     unknown: int = 0
     waiting: int = 0  # messages that wait for this modem alone or with others
     last_activity: float | None = None
+    balance: str = ""  # what the SIM has left, as a plain number: 12345 or 12.50; "" as long as nobody asked
+    balance_at: float | None = None
     notes: tuple[str, ...] = ()  # stable codes of what an administrator should know though it works
 
 
@@ -116,6 +118,16 @@ class MessageChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LowBalance:
+    """The credit of a modem's SIM fell below what its configuration warns of."""
+
+    modem_id: str
+    balance: str  # a plain number
+    limit: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class PartChanged:
     """A supervised part of the agent came up, failed, or was started again."""
 
@@ -131,7 +143,7 @@ class Overrun:
     missed: int
 
 
-Event = ModemChanged | ModemGone | FoundChanged | MessageChanged | PartChanged | Overrun
+Event = ModemChanged | ModemGone | FoundChanged | MessageChanged | LowBalance | PartChanged | Overrun
 
 
 @dataclass(slots=True, eq=False)

@@ -34,6 +34,10 @@ OPERATIONS = (
     "PUT /blocklist/{receiver}",
     "DELETE /blocklist/{receiver}",
     "GET /modems",
+    "GET /modems/{modem_id}/history",
+    "POST /ussd",
+    "POST /ussd/{modem_id}/reply",
+    "DELETE /ussd/{modem_id}",
     "GET /ping",
 )
 # The device limits wrong credentials, which this check sends with every request.
@@ -76,7 +80,9 @@ def agent_url() -> Iterator[str]:
 
     async def run(ready: Future[str], end: asyncio.Event) -> None:
         async with modems(folder / "simulated", 2, air=0.0) as simulated:
-            installation = Installation(folder / "agent", simulated.ports, sms={"receiver_limit": 0})
+            installation = Installation(
+                folder / "agent", simulated.ports, rights=("ussd",), sms={"receiver_limit": 0}
+            )
             try:
                 agent = await installation.start()
                 ready.set_result(f"http://127.0.0.1:{agent.port}")
@@ -135,8 +141,9 @@ async def test_the_document_needs_no_credentials_and_describes_every_route() -> 
     async with client(ScriptedCore()) as http:
         document = (await http.get("/api/v1/openapi.json", auth=None)).json()
 
+    core = ScriptedCore()
     app = create_api_app(
-        config=configuration, core=ScriptedCore(), access=Access(lambda: (), HashingThread()), clock=Clock()
+        config=configuration, core=core, past=core, access=Access(lambda: (), HashingThread()), clock=Clock()
     )
     served = {
         f"{method} {rule.rule.replace('<message_id>', '{id}').replace('<', '{').replace('>', '}')}"

@@ -69,6 +69,11 @@ class Ussd:
 
 
 @dataclass(frozen=True, slots=True)
+class UssdCancel:
+    """OK, and the dialogue with the network is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """OK, then the modem starts anew."""
 
@@ -79,4 +84,4 @@ class RadioOff:
 
 
 Lines = tuple[str, ...]
-Reply = Lines | Prompt | Ussd | Restart | RadioOff
+Reply = Lines | Prompt | Ussd | UssdCancel | Restart | RadioOff

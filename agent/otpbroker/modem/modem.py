@@ -3,15 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Misconfigured, OtpBrokerError, Unavailable
-from otpbroker.events import ModemState, ModemStatus
+from otpbroker.events import Fault, ModemState, ModemStatus, RecoveryStep
 from otpbroker.modem.at import AtConversation
 from otpbroker.modem.backoff import Backoff
 from otpbroker.modem.dialect import Dialect
-from otpbroker.modem.results import AtFailure
+from otpbroker.modem.health import Health
+from otpbroker.modem.ladder import SECONDS
+from otpbroker.modem.results import LinkLost
 from otpbroker.modem.session import Result, Session
 from otpbroker.modem.shared import Shared
 from otpbroker.modem.status import StatusBoard
@@ -22,8 +25,10 @@ log = logging.getLogger(__name__)
 
 STOP_LIMIT = 12.0  # for the message in the air when the modem is stopped
 WAITING_LIMIT = 8  # messages; the core hands out one at a time
-_GOOD_RUN = 30.0  # seconds after which the next trouble is a new one
-_RETRY_LEAST, _RETRY_MOST = 0.5, 5.0
+_ABSENT_LEAST, _ABSENT_MOST = 0.5, 5.0  # seconds between looks for a port that is not there
+_PULLED_LEAST, _PULLED_MOST = 0.1, 2.0  # after a hang-up
+_GOOD_RUN = 10.0  # seconds; a port that hangs up sooner, before the modem was ready, is perhaps not pulled out
+HANG_UPS = 5  # of that kind in a row are a fault
 
 
 class Link(Protocol):
@@ -58,9 +63,16 @@ class Modem:
         self._shared = shared
         self._board = StatusBoard(_snapshot(config), shared.bus, shared.on_change)
         self._air = AirTimes()
+        loop = asyncio.get_running_loop()
+        self._health = Health(config.id, self._board, loop.time, shared.clock)
         self._session: Session | None = None
         self._sends = 0  # under way or waiting for their turn
         self._trouble = ""  # with the port, as it was logged last
+        self._plugged_in = asyncio.Event()
+        self._absences = Backoff(_ABSENT_LEAST, _ABSENT_MOST)
+        self._pulls = Backoff(_PULLED_LEAST, _PULLED_MOST)
+        self._hang_ups = 0
+        self._due_back: float | None = None  # by when a port that was sent away by a step has to be there again
 
     @property
     def config(self) -> ModemSection:
@@ -102,7 +114,7 @@ class Modem:
             return Refused("busy", Retry.LATER)
         self._sends += 1
         try:
-            return await session.send(prepare(sms), sms.deadline, more=more)
+            return await session.send(sms.id, prepare(sms), sms.deadline, more=more)
         finally:
             self._sends -= 1
 
@@ -112,33 +124,69 @@ class Modem:
             raise Unavailable("modem-not-ready", f"modem {self._config.id} is not ready", field="modem_id")
         return await self._session.errand(work)
 
-    async def run(self) -> None:
-        """Open, start and look after the modem, and open it anew whenever it is lost."""
-        loop = asyncio.get_running_loop()
-        backoff = Backoff(_RETRY_LEAST, _RETRY_MOST)
-        self._board.update(state=ModemState.STARTING, detail="")
-        while True:
-            began = loop.time()
-            try:
-                await self._live()
-            except (Unavailable, Misconfigured) as problem:
-                self._tell(problem)
-            if loop.time() - began > _GOOD_RUN:
-                backoff.reset()
-            await asyncio.sleep(backoff.next())
+    def plugged_in(self) -> None:
+        """Its device has just come: whatever it was kept waiting for is over.
 
-    async def _live(self) -> None:
-        """From finding the port to losing the modem."""
-        port = await self._find_port(self._config)
-        link = await self._connect(port, self._config)
-        session = Session(self._config, link, self._board, port, self._air, self._shared)
+        Unless a step of the ladder had sent it away, it begins anew, with nothing held against it.
+        """
+        if self._health.drops_out:
+            return
+        if self._due_back is None:
+            self._health.pulled_out()
+        self._plugged_in.set()
+
+    async def run(self) -> None:
+        """Open, start and look after the modem, and bring it back whenever it is lost."""
+        self._board.update(state=ModemState.STARTING, detail="")
+        step = RecoveryStep.REOPEN
+        while True:
+            match step:
+                case RecoveryStep.QUARANTINE:
+                    self._board.update(state=ModemState.QUARANTINED, detail=self._health.rests_for)
+                    await self._pause(self._health.rest())
+                    self._board.update(state=ModemState.RECOVERING, detail=self._health.words)
+                case RecoveryStep.USB_RESET | RecoveryStep.PORT_POWER if not await self._power(step):
+                    step = self._health.impossible(step)
+                    continue
+            step = await self._live()
+
+    async def _power(self, step: RecoveryStep) -> bool:
+        """Whether its USB device, or the port of its hub, was switched off and on."""
+        usb, socket = self._shared.usb_power, self.status.usb
+        if not socket:
+            return False
+        self._due_back = asyncio.get_running_loop().time() + SECONDS[step]
+        done = await (usb.reset(socket) if step is RecoveryStep.USB_RESET else usb.cycle(socket))
+        if done:
+            self._health.was_reset()
+        else:
+            self._due_back = None
+        return done
+
+    async def _live(self) -> RecoveryStep:
+        """From finding the port to losing the modem; what is to be done next."""
+        try:
+            async with asyncio.timeout_at(self._due_back):
+                port = await self._find_port(self._config)
+            link = await self._connect(port, self._config)
+        except TimeoutError:
+            return await self._not_opened(Unavailable("port-absent", "its device did not come back"))
+        except (Unavailable, Misconfigured) as problem:
+            return await self._not_opened(problem)
+        if self._due_back is not None:  # it was not without power for certain: what it owed is still owed
+            self._shared.owed.moved(self.status.port, port)
+        self._due_back = None
+        self._plugged_in.clear()
+        self._absences.reset()
+        opened_at = asyncio.get_running_loop().time()
+        session = Session(self._config, link, self._board, port, self._air, self._shared, self._health)
         try:
             self._trouble = ""
             self._board.update(port=port)
             self._session = session
             link.start(session.feed, session.hang_up)
-            await session.run()
-        except AtFailure as failure:
+            return await session.run()
+        except LinkLost as failure:
             log.warning("modem %s is lost: %s", self._config.id, failure)
             self._board.update(state=ModemState.RECOVERING, detail=f"{failure}; it is opened anew")
         except asyncio.CancelledError:
@@ -155,6 +203,46 @@ class Modem:
             finally:
                 session.hang_up("closed")
                 await link.close()
+        seconds = asyncio.get_running_loop().time() - opened_at
+        return await self._hung_up(good=session.was_ready or seconds > _GOOD_RUN, in_air=session.lost_in_air)
+
+    async def _not_opened(self, problem: OtpBrokerError) -> RecoveryStep:
+        """Only a port that is there and dead is a fault of the modem."""
+        self._tell(problem)
+        now = asyncio.get_running_loop().time()
+        late = self._due_back is not None and now >= self._due_back
+        if late or problem.code == "port-dead" or (problem.code == "port-busy" and self._health.troubled):
+            self._due_back = None  # busy: by ourselves, when it did not close in time
+            return self._failed(Fault.DEAD_PORT, problem.detail)
+        if self._due_back is None and problem.code != "port-busy":
+            self._health.pulled_out()
+        await self._pause(self._absences.next())
+        return RecoveryStep.REOPEN
+
+    async def _hung_up(self, *, good: bool, in_air: bool) -> RecoveryStep:
+        """Most often it was pulled out, and is plugged in again."""
+        if in_air and self._health.dropped():
+            return self._failed(Fault.DROPS_OUT)
+        self._hang_ups = 0 if good else self._hang_ups + 1
+        if good:
+            self._pulls.reset()
+        if self._hang_ups >= HANG_UPS:
+            self._hang_ups = 0
+            return self._failed(Fault.HANGS_UP)
+        await self._pause(self._pulls.next())
+        return RecoveryStep.REOPEN
+
+    def _failed(self, fault: Fault, why: str = "") -> RecoveryStep:
+        step = self._health.failed(fault, why)
+        self._board.update(state=ModemState.RECOVERING, detail=self._health.words)
+        return step
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the device is plugged in."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._plugged_in.wait()
+        self._plugged_in.clear()
 
     def _tell(self, problem: OtpBrokerError) -> None:
         state = ModemState.ABSENT
@@ -175,6 +263,7 @@ def _snapshot(config: ModemSection) -> ModemStatus:
         state=ModemState.ABSENT if config.active else ModemState.INACTIVE,
         imei=config.imei or "",
         port=config.port or "",
+        usb=config.usb or "",
         prefixes=config.prefixes,
         default=config.default,
         send_from_api=config.send_from_api,

@@ -2,7 +2,7 @@
 
 import re
 
-from otpbroker.events import ModemState
+from otpbroker.events import Fault, Incident, ModemState, RecoveryStep
 from otpbroker.messaging.outcome import State
 from otpbroker.web.language import gettext, ngettext
 from otpbroker.web.language import gettext_noop as _
@@ -30,6 +30,30 @@ MESSAGE_STATES = {
     State.BLOCKED: _("Blocked"),
 }
 
+FAULTS = {
+    Fault.SILENT: _("did not answer"),
+    Fault.DEAF: _("did not answer at all"),
+    Fault.RESTARTED: _("restarted by itself"),
+    Fault.REFUSING: _("refused every message"),
+    Fault.UNWILLING: _("refused to be set up"),
+    Fault.DEAD_PORT: _("its port did not open"),
+    Fault.HANGS_UP: _("its port hung up again and again"),
+    Fault.DROPS_OUT: _("left the USB whenever it sent"),
+}
+
+STEPS = {
+    RecoveryStep.RESYNC: _("asking it until it answers"),
+    RecoveryStep.RADIO: _("leaving the network and coming back"),
+    RecoveryStep.REOPEN: _("opening its port anew"),
+    RecoveryStep.USB_RESET: _("resetting its USB device"),
+    RecoveryStep.PORT_POWER: _("switching its USB port off and on"),
+    RecoveryStep.QUARANTINE: _("leaving it alone for a while"),
+}
+
+NOTES = {
+    "brownout": _("It restarts by itself, leaves the USB or complains of its voltage: give it a powered USB hub."),
+}
+
 REGISTRATIONS = {
     "home": _("home network"),
     "roaming": _("roaming"),
@@ -49,6 +73,7 @@ ERRORS = {
     "link-lost": _("The modem was lost while it was sending."),
     "message-empty": _("Write a message."),
     "message-too-long": _("The message is too long."),
+    "modem-restarted": _("The modem restarted while it was sending."),
     "modem-not-ready": _("This modem is not ready. See why on the overview."),
     "modem-unknown": _("There is no such modem."),
     "no-answer": _("The modem did not answer in time."),
@@ -81,6 +106,21 @@ _TROUBLES = (
     _("searching for a network"),
     _("the network refuses this SIM: is it active, and has it credit?"),
     _("not in a network: is the antenna connected, and is there coverage?"),
+    _("did not answer to a message; its answer may still come"),
+    _("did not answer as it should; being brought back"),
+    _("does not answer; being brought back"),
+    _("has restarted by itself; being set up again"),
+    _("refuses every message; being brought back"),
+    _("refuses what it has to do; being brought back"),
+    _("its port does not open; being brought back"),
+    _("its port hangs up again and again; being brought back"),
+    _("leaves the bus whenever it sends: does it get enough power?"),
+    _("refuses every message: has its SIM credit? tried again from time to time"),
+    _("nothing brought it back; tried again from time to time"),
+    _("its device did not come back"),
+    _("hang-up; it is opened anew"),
+    _("the SIM has no SMS service centre: set the modem's smsc"),
+    _("stopped"),
     _("is not there"),
     _("is used by another program"),
     _("may not be opened"),
@@ -130,6 +170,23 @@ def trouble(detail: str) -> str:
         return detail
     words = (parts["path"] or "") + gettext(parts["detail"])
     return f"{words} ({gettext(parts['remedy'])})" if parts["remedy"] else words
+
+
+def note(code: str) -> str:
+    """What an administrator should know of a modem; an unlisted code shows itself."""
+    return gettext(NOTES.get(code, code))
+
+
+def incident(told: Incident) -> str:
+    """What happened to a modem, and what cured it after how long."""
+    fault = gettext(FAULTS[told.fault])
+    if told.seconds is None:
+        return gettext("%(fault)s; not over yet", fault=fault)
+    seconds = f"{told.seconds:.1f}" if told.seconds < 100 else f"{told.seconds:.0f}"
+    if told.cured_by is None:
+        return gettext("%(fault)s; pulled out after %(seconds)s s", fault=fault, seconds=seconds)
+    step = gettext(STEPS[told.cured_by])
+    return gettext("%(fault)s; back after %(seconds)s s by %(step)s", fault=fault, seconds=seconds, step=step)
 
 
 def ago(seconds: float) -> str:

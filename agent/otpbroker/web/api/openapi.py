@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from quart import Response
 
 from otpbroker import __version__
-from otpbroker.web.api import models
+from otpbroker.web.api import models, models_modem
 from otpbroker.web.api.blocklist import LONGEST_PAGE
 from otpbroker.web.api.problem import CONTENT_TYPE, Problem
 
@@ -23,6 +23,7 @@ _RESPONSES: tuple[type[BaseModel], ...] = (
     models.BlockedNumber,
     models.BlocklistPage,
     models.Modems,
+    models_modem.ModemDetails,
     Problem,
 )
 _PROBLEMS = {
@@ -175,6 +176,15 @@ def _paths() -> Json:
             ),
         },
         "/modems": {"get": _operation("listModems", "The modems", {"200": _gives(models.Modems, "all")}, (), [])},
+        "/modems/{id}": {
+            "get": _operation(
+                "getModem",
+                "One modem: its counts and its health",
+                {"200": _gives(models_modem.ModemDetails, "the modem")},
+                ("404",),
+                [_in_path("id", "as the list of modems tells it")],
+            )
+        },
         "/ping": {
             "get": {
                 "operationId": "ping",

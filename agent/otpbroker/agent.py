@@ -10,6 +10,7 @@ from quart import Quart
 
 from otpbroker.clock import Clock
 from otpbroker.config.store import Store
+from otpbroker.device.usb_power import UsbPowerHelper
 from otpbroker.events import Bus
 from otpbroker.folders import Folders
 from otpbroker.messaging.blocklist import Blocklist
@@ -63,7 +64,14 @@ class Agent:
         self._report = Report(folders.log, self._journal, lambda: store.config.sms.report_days)
         self._in_air = InAir()
         pins = PinMemory(folders.state / "refused-pins", key_file(folders.key))
-        self.fleet = Fleet(self.bus, self._clock.now, self._in_air, self._senders_changed, pins=pins)
+        self.fleet = Fleet(
+            self.bus,
+            self._clock.now,
+            self._in_air,
+            self._senders_changed,
+            pins=pins,
+            usb_power=UsbPowerHelper(),
+        )
         self.dispatcher = Dispatcher(
             config=lambda: store.config,
             fleet=self.fleet,

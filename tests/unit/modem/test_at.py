@@ -325,8 +325,9 @@ async def test_a_resync_goes_on_while_the_modem_comes_up_anew() -> None:
     conversation = AtConversation(modem, Heard(), GENERIC.known_codes)
     modem.start(conversation.feed, conversation.hang_up)
     resync = asyncio.create_task(conversation.resync())
-    await asyncio.sleep(0.1)
-    conversation.restarted()
+    for _ in range(10):  # more often than it tries
+        await asyncio.sleep(0.01)
+        conversation.restarted()
     modem.answers["AT"] = "OK"
     await resync
     assert conversation.in_step

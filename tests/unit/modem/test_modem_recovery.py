@@ -288,6 +288,40 @@ async def test_a_modem_that_leaves_the_bus_whenever_it_sends_is_left_alone_and_i
 
 
 @in_virtual_time
+async def test_one_that_is_pulled_out_now_and_then_while_it_sends_is_not_suspected() -> None:
+    wire = ScriptedModem()
+    desk = Desk(wire)
+    async with desk.ready() as modem:
+        for _ in range(6):
+            wire.on_pdu = lambda _: asyncio.get_running_loop().call_soon(wire.hang_up) and None
+            assert await send(modem) == Unknown("link-lost")
+            await desk.until(lambda: modem.ready)
+            wire.on_pdu = wire.accept
+            assert isinstance(await send(modem), Sent)
+        assert modem.status.health.faults == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "state"),
+    [("AT+CPIN?", "+CME ERROR: 10", ModemState.BLOCKED), ("AT+CREG?", "+CREG: 1,2\r\nOK", ModemState.STARTING)],
+)
+@in_virtual_time
+async def test_what_needs_hands_or_a_network_is_no_step_of_ours(
+    question: str, answer: str, state: ModemState
+) -> None:
+    wire = ScriptedModem()
+    desk = Desk(wire)
+    async with desk.ready() as modem:
+        await asyncio.sleep(30)
+        wire.answers[question] = answer
+        wire.say("\r\nRDY\r\n")
+        await asyncio.sleep(10)
+        health = modem.status.health
+        assert (modem.status.state, health.step) == (state, None)
+        assert health.incidents[0].cured_by is RESYNC
+
+
+@in_virtual_time
 async def test_signs_of_weak_power_are_counted_once_each_and_noted_for_a_day() -> None:
     wire = ScriptedModem({"AT+CGMI": "SIMCOM_Ltd\r\nOK", "AT+CGMM": "SIM800C\r\nOK"})
     desk = Desk(wire)

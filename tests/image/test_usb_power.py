@@ -78,8 +78,11 @@ async def test_a_modem_is_reset_for_the_agent_and_nothing_else_is(
         )
         await vm.until("grep -q KERNEL /run/ttys", seconds=60)
         assert await ask(vm, f"reset {modem}") == "OK"
-        seen = await vm.until("test -c /dev/ttyUSB0 && udevadm settle && grep ttyUSB0 /run/ttys", seconds=60)
-        assert [line.split()[2] for line in seen.splitlines()] == ["remove", "add"]
+        await vm.until(
+            "grep ttyUSB0 /run/ttys | grep -q ' add ' && udevadm settle && test -c /dev/ttyUSB0", seconds=60
+        )
+        seen = await vm.out("grep ttyUSB0 /run/ttys")
+        assert [line.split("]")[1].split()[0] for line in seen.splitlines()] == ["remove", "add"]
         assert (await ask(vm, f"reset {modem}")).startswith("NO usb-too-often")
 
         # Who else asks, and what else is asked for.

@@ -20,6 +20,7 @@ from otpbroker.modem.registration import Registration
 from otpbroker.modem.results import AtFailure, AtTimeout, LinkLost
 from otpbroker.modem.shared import Shared
 from otpbroker.modem.sim import SimLock
+from otpbroker.modem.start_signs import StartSigns
 from otpbroker.modem.startup import Startup
 from otpbroker.modem.status import StatusBoard
 from otpbroker.modem.timeouts import QUIET
@@ -33,7 +34,6 @@ Result = TypeVar("Result")
 
 HEARTBEAT = 60.0  # seconds between proofs of life
 _RECHECK = 15.0  # between looks at a registration that should have told of itself
-_STARTING_UP = 20.0  # after an opening, a radio cycle or a restart it may still say that it starts ("SMS Ready")
 STORE_FULL_NOTE = "store-full"
 
 
@@ -69,7 +69,7 @@ class Session:
         self._why = ""  # for the log
         self._restarted = False  # that was the fault which is being mended
         self._resting = False
-        self._known_start = 0.0  # until then it may say that it starts
+        self._start_signs = StartSigns(asyncio.get_running_loop().time)
         self.was_ready = False  # took messages at some time
         self.lost_in_air = False  # the link was, while a message was in the air
         self._detail = ""
@@ -87,7 +87,7 @@ class Session:
         try:
             if self._predecessor.awaited:  # its answer may still be on its way: say nothing that could spoil it
                 await self._pause(self._shared.late_window)
-            self._expect_start()
+            self._start_signs.expect()
             while step in {RecoveryStep.RESYNC, RecoveryStep.RADIO}:
                 if not self._health.troubled:
                     self._board.update(state=ModemState.STARTING, detail="")
@@ -184,7 +184,7 @@ class Session:
             )
         await self._startup.clear_air(owed)
         self._owed.settled(self._port)
-        self._expect_start()
+        self._start_signs.expect()
 
     async def _start(self, step: RecoveryStep) -> None:
         self._restarted |= self._fault is Fault.RESTARTED
@@ -298,6 +298,8 @@ class Session:
         elif self._predecessor.hears(line):
             self._attention.set()
         elif line.startswith("+CPIN:"):
+            if line.endswith(": READY") and self._transmitter is not None:
+                self._start_signs.sim_came()
             self._call_for_start(needed=not line.endswith(": READY"))
         elif line.startswith(self._startup.dialect.restarted):
             self._restart_heard()
@@ -309,19 +311,15 @@ class Session:
 
     def _restart_heard(self) -> None:
         """Its settings are lost. Unless it starts because it was just opened or cycled, so is what it had."""
-        if asyncio.get_running_loop().time() < self._known_start:
+        if not self._start_signs.heard():
             self._call_for_start(needed=True)
             return
-        self._expect_start()
         self._fault = Fault.RESTARTED
         self._health.weak_power()
         self._at.restarted()
         if not self._turn.locked():
             self._settle()
         self._attention.set()
-
-    def _expect_start(self) -> None:
-        self._known_start = asyncio.get_running_loop().time() + _STARTING_UP
 
     def _call_for_start(self, *, needed: bool) -> None:
         if needed and self._transmitter is not None:

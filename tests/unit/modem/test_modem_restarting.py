@@ -173,13 +173,23 @@ async def test_a_modem_that_is_still_starting_when_it_is_opened_is_set_up_again_
     async with desk.ready() as modem:
         sending = asyncio.create_task(send(modem))
         await asyncio.sleep(5)
-        wire.say(RESTARTED)
+        wire.say("\r\nSMS Ready\r\n")
         await asyncio.sleep(5)
         wire.say("\r\n+CMGS: 4\r\n\r\nOK\r\n")
         assert await sending == Sent((4,))  # it had begun the message after its start
         await desk.until(lambda: wire.lines.count("AT+CMGF=0") == 2)
         await desk.until(lambda: modem.ready)
         assert (modem.status.health.faults, modem.status.health.brownouts) == (0, 0)
+
+
+@in_virtual_time
+async def test_a_modem_that_reads_its_sim_anew_is_not_just_starting() -> None:
+    wire = quiet()
+    async with Desk(wire).ready() as modem:
+        sending = asyncio.create_task(send(modem))
+        await asyncio.sleep(1)
+        wire.say(RESTARTED)
+        assert await sending == Unknown("modem-restarted")
 
 
 @in_virtual_time

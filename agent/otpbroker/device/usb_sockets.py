@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from otpbroker.device.usb_hub import switches_ports
 from otpbroker.errors import Denied, OtpBrokerError, Rejected, Unavailable
 
 _SOCKET = re.compile(
@@ -25,7 +26,10 @@ LEAST_INTERVAL = {"reset": 15.0, "cycle": 60.0}  # seconds between two of one so
 
 
 class UsbSockets:
-    """`sysfs` and `mounts` (mountinfo) are the kernel's; `records`, a folder in RAM, outlives the process."""
+    """`sysfs` and `mounts` (mountinfo) are the kernel's; `records`, a folder in RAM, outlives the process.
+
+    `switches` tells whether a hub, by its folder in sysfs, switches the power of each port.
+    """
 
     def __init__(
         self,
@@ -33,11 +37,13 @@ class UsbSockets:
         *,
         sysfs: Path = Path("/sys"),
         mounts: Path = Path("/proc/self/mountinfo"),
+        switches: Callable[[Path], bool] = switches_ports,
         now: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._devices = sysfs / "bus/usb/devices"
         self._mounts = mounts
+        self._hub_switches_ports = switches
         self._records = records
         self._now = now
         self._sleep = sleep
@@ -57,7 +63,7 @@ class UsbSockets:
                 _write(authorised, "1")
 
     def cycle(self, socket: str) -> None:
-        """The power of the hub port off and on; of a hub that can't, the port alone. Blocks for three seconds.
+        """The power of its hub port off and on, of a hub that can. Blocks for three seconds.
 
         Raises as `reset`.
         """
@@ -76,13 +82,14 @@ class UsbSockets:
         return self._devices / socket
 
     def _switches(self, socket: str) -> list[Path]:
-        """`disable` of the port (Linux 6.0), and of the port for the faster wires of the same connector."""
-        bus, _, ports = socket.partition("-")
-        hubs, _, port = ports.rpartition(".")
-        hub, interface = (f"{bus}-{hubs}", f"{bus}-{hubs}:1.0") if hubs else (f"usb{bus}", f"{bus}-0:1.0")
-        place = self._devices / interface / f"{hub}-port{port}"
+        """`disable` of the port (Linux 6.0), and of the port for the faster wires of the same connector.
+
+        Never of a root hub's: a controller that gets stuck over it takes every other device along.
+        """
+        hub, dot, port = socket.rpartition(".")
+        place = self._devices / f"{hub}:1.0" / f"{hub}-port{port}"
         found = [switch for switch in (place / "disable", place / "peer/disable") if switch.exists()]
-        if not found:
+        if not dot or not found or not self._hub_switches_ports(self._devices / hub):
             raise Unavailable("no-port-power", f"the port of {socket} can't be switched")
         return found
 

@@ -68,6 +68,7 @@ class Modem:
         self._session: Session | None = None
         self._sends = 0  # under way or waiting for their turn
         self._trouble = ""  # with the port, as it was logged last
+        self._last_port = ""  # that was open
         self._plugged_in = asyncio.Event()
         self._absences = Backoff(_ABSENT_LEAST, _ABSENT_MOST)
         self._pulls = Backoff(_PULLED_LEAST, _PULLED_MOST)
@@ -129,8 +130,6 @@ class Modem:
 
         Unless a step of the ladder had sent it away, it begins anew, with nothing held against it.
         """
-        if self._health.drops_out:
-            return
         if self._due_back is None:
             self._health.pulled_out()
         self._plugged_in.set()
@@ -142,13 +141,19 @@ class Modem:
         while True:
             match step:
                 case RecoveryStep.QUARANTINE:
-                    self._board.update(state=ModemState.QUARANTINED, detail=self._health.rests_for)
-                    await self._pause(self._health.rest())
-                    self._board.update(state=ModemState.RECOVERING, detail=self._health.words)
+                    await self._rest()
                 case RecoveryStep.USB_RESET | RecoveryStep.PORT_POWER if not await self._power(step):
                     step = self._health.impossible(step)
                     continue
             step = await self._live()
+
+    async def _rest(self) -> None:
+        self._board.update(state=ModemState.QUARANTINED, detail=self._health.rests_for)
+        if self._health.drops_out:  # that its device comes back is no news of it
+            await asyncio.sleep(self._health.rest())
+        else:
+            await self._pause(self._health.rest())
+        self._board.update(state=ModemState.RECOVERING, detail=self._health.words)
 
     async def _power(self, step: RecoveryStep) -> bool:
         """Whether its USB device, or the port of its hub, was switched off and on."""
@@ -174,8 +179,9 @@ class Modem:
         except (Unavailable, Misconfigured) as problem:
             return await self._not_opened(problem)
         if self._due_back is not None:  # it was not without power for certain: what it owed is still owed
-            self._shared.owed.moved(self.status.port, port)
+            self._shared.owed.moved(self._last_port, port)
         self._due_back = None
+        self._last_port = port
         self._plugged_in.clear()
         self._absences.reset()
         opened_at = asyncio.get_running_loop().time()

@@ -25,6 +25,7 @@ class Tree:
         self.waited: list[float] = []
         self.seen: list[dict[str, str]] = []
         self.watched: list[Path] = []
+        self.fixed: set[Path] = set()  # hubs that don't switch their ports' power
         (folder / "records").mkdir()
         self.device("1-1", "09")
         self.interface("1-1", "1.0", "09")
@@ -32,6 +33,7 @@ class Tree:
             folder / "records",
             sysfs=folder / "sys",
             mounts=self.mounts,
+            switches=lambda hub: hub not in self.fixed,
             now=lambda: self.time,
             sleep=self._sleep,
         )
@@ -100,7 +102,7 @@ def test_a_modem_of_the_other_driver_is_one_too(tree: Tree) -> None:
 
 @pytest.mark.parametrize(
     ("socket", "interface", "port"),
-    [("1-1.2", "1-1:1.0", "1-1-port2"), ("1-2", "1-0:1.0", "usb1-port2"), ("3-1.4.2", "3-1.4:1.0", "3-1.4-port2")],
+    [("1-1.2", "1-1:1.0", "1-1-port2"), ("3-1.4.2", "3-1.4:1.0", "3-1.4-port2")],
 )
 def test_its_hub_port_is_switched_off_and_on(tree: Tree, socket: str, interface: str, port: str) -> None:
     tree.modem(socket)
@@ -122,6 +124,22 @@ def test_the_faster_wires_of_the_connector_are_switched_with_it(tree: Tree) -> N
 def test_where_no_port_can_be_switched_that_is_told(tree: Tree) -> None:
     tree.modem()
     assert tree.ask("cycle 1-1.2").startswith("NO no-port-power ")
+
+
+def test_the_port_of_a_hub_that_does_not_switch_power_stays_on(tree: Tree) -> None:
+    """A device would not be found again when the port is switched on."""
+    tree.modem()
+    switch = tree.port("1-1:1.0", "1-1-port2")
+    tree.fixed.add(tree.devices / "1-1")
+    assert tree.ask("cycle 1-1.2").startswith("NO no-port-power ")
+    assert switch.read_text() == "0\n"
+
+
+def test_the_port_of_a_root_hub_stays_on(tree: Tree) -> None:
+    tree.modem("1-2")
+    switches = [tree.port("1-0:1.0", "usb1-port2"), tree.port(":1.0", "-port1-2")]
+    assert tree.ask("cycle 1-2").startswith("NO no-port-power ")
+    assert [switch.read_text() for switch in switches] == ["0\n", "0\n"]
 
 
 def test_whatever_happens_meanwhile_the_device_is_given_back(tree: Tree) -> None:

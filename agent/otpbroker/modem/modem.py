@@ -175,9 +175,9 @@ class Modem:
                 port = await self._find_port(self._config)
             link = await self._connect(port, self._config)
         except TimeoutError:
-            return await self._not_opened(Unavailable("port-absent", "its device did not come back"))
+            return await self._not_there(Unavailable("port-absent", "its device did not come back"))
         except (Unavailable, Misconfigured) as problem:
-            return await self._not_opened(problem)
+            return await self._not_there(problem)
         if self._due_back is not None:  # it was not without power for certain: what it owed is still owed
             self._shared.owed.moved(self._last_port, port)
         self._due_back = None
@@ -212,7 +212,7 @@ class Modem:
         seconds = asyncio.get_running_loop().time() - opened_at
         return await self._hung_up(good=session.was_ready or seconds > _GOOD_RUN, in_air=session.lost_in_air)
 
-    async def _not_opened(self, problem: OtpBrokerError) -> RecoveryStep:
+    async def _not_there(self, problem: OtpBrokerError) -> RecoveryStep:
         """Only a port that is there and dead is a fault of the modem."""
         self._tell(problem)
         now = asyncio.get_running_loop().time()

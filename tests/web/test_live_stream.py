@@ -91,7 +91,7 @@ async def test_a_modem_that_is_brought_back_tells_the_step_and_what_befell_it(
     ill = replace(
         device.dispatcher.modems[0],
         state=ModemState.RECOVERING,
-        detail="does not answer; being brought back",
+        detail="does not answer, and is being brought back",
         notes=("brownout",),
         health=ModemHealth(
             RecoveryStep.USB_RESET,

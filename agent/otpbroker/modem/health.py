@@ -24,18 +24,18 @@ _SAME_SIGN = 20.0  # seconds; a restart tells of itself by several lines, a weak
 
 WORDS = MappingProxyType(
     {
-        Fault.SILENT: "did not answer as it should; being brought back",
-        Fault.DEAF: "does not answer; being brought back",
-        Fault.RESTARTED: "has restarted by itself; being set up again",
-        Fault.REFUSING: "refuses every message; being brought back",
-        Fault.UNWILLING: "refuses what it has to do; being brought back",
-        Fault.DEAD_PORT: "its port does not open; being brought back",
-        Fault.HANGS_UP: "its port hangs up again and again; being brought back",
+        Fault.SILENT: "did not answer as it should, and is being brought back",
+        Fault.DEAF: "does not answer, and is being brought back",
+        Fault.RESTARTED: "has restarted by itself, and is being set up again",
+        Fault.REFUSING: "refuses every message, and is being brought back",
+        Fault.UNWILLING: "refuses what it has to do, and is being brought back",
+        Fault.DEAD_PORT: "its port does not open, and its device is being brought back",
+        Fault.HANGS_UP: "its port hangs up again and again, and its device is being brought back",
         Fault.DROPS_OUT: "leaves the bus whenever it sends: does it get enough power?",
     }
 )
-RESTS = "refuses every message: has its SIM credit? tried again from time to time"
-GIVEN_UP = "nothing brought it back; tried again from time to time"
+RESTS = "refuses every message: has its SIM credit? It is tried again from time to time"
+GIVEN_UP = "nothing brought it back, it is tried again from time to time"
 
 
 class Health:
@@ -71,7 +71,7 @@ class Health:
             self._open(Incident(self._clock(), fault))
         self._end_step()
         step = self._ladder.next(fault)
-        log.warning("modem %s %s (%s): %s", self._modem_id, WORDS[fault].partition(";")[0], why or fault, step)
+        log.warning("modem %s %s (%s): %s", self._modem_id, WORDS[fault].partition(",")[0], why or fault, step)
         self._begin_step(step)
         return step
 

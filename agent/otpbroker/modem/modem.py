@@ -194,7 +194,7 @@ class Modem:
             return await session.run()
         except LinkLost as failure:
             log.warning("modem %s is lost: %s", self._config.id, failure)
-            self._board.update(state=ModemState.RECOVERING, detail=f"{failure}; it is opened anew")
+            self._board.update(state=ModemState.RECOVERING, detail="its port hung up, and is opened anew")
         except asyncio.CancelledError:
             self._board.update(state=ModemState.ABSENT, detail="stopped")
             raise

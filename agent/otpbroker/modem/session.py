@@ -180,7 +180,7 @@ class Session:
         if owed:
             self._health.reached(RecoveryStep.RADIO)
             self._board.update(
-                state=ModemState.RECOVERING, detail="did not answer to a message; its answer may still come"
+                state=ModemState.RECOVERING, detail="did not answer to a message, whose answer may still come"
             )
         await self._startup.clear_air(owed)
         self._owed.settled(self._port)

@@ -10,6 +10,7 @@ from quart import Quart
 
 from otpbroker.clock import Clock
 from otpbroker.config.store import Store
+from otpbroker.device.usb_power import UsbPowerHelper
 from otpbroker.events import Bus
 from otpbroker.folders import Folders
 from otpbroker.messaging.balance import Balances
@@ -74,7 +75,13 @@ class Agent:
         self._in_air = InAir()
         pins = PinMemory(folders.state / "refused-pins", key_file(folders.key))
         self.fleet = Fleet(
-            self.bus, self._clock.now, self._in_air, self._senders_changed, ports=ports or UdevPorts(), pins=pins
+            self.bus,
+            self._clock.now,
+            self._in_air,
+            self._senders_changed,
+            ports=ports or UdevPorts(),
+            pins=pins,
+            usb_power=UsbPowerHelper(),
         )
         self.dispatcher = Dispatcher(
             config=lambda: store.config,

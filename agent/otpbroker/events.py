@@ -25,6 +25,60 @@ class ModemState(StrEnum):
     BLOCKED = "blocked"  # needs hands: PIN wrong or missing, PUK, no SIM
 
 
+class Fault(StrEnum):
+    """What a modem had to be brought back for."""
+
+    SILENT = "silent"  # a command, a message or the heartbeat was not answered, other things were
+    DEAF = "deaf"  # does not even answer to AT
+    RESTARTED = "restarted"  # came up anew by itself
+    REFUSING = "refusing"  # answers, but takes no message, whoever it is for
+    UNWILLING = "unwilling"  # answers, but refuses what it can't do without at its start
+    DEAD_PORT = "dead-port"  # its port does not open, or did not come back after a step
+    HANGS_UP = "hangs-up"  # its port hangs up again and again
+    DROPS_OUT = "drops-out"  # its device leaves the bus whenever it sends
+
+
+class RecoveryStep(StrEnum):
+    """The rungs of the ladder by which a modem is brought back, see `modem.ladder`."""
+
+    RESYNC = "resync"  # drain, ESC, AT
+    RADIO = "radio"  # off the network and back
+    REOPEN = "reopen"  # the port is closed and opened
+    USB_RESET = "usb-reset"  # its device is taken from its drivers and given back to them
+    PORT_POWER = "port-power"  # the power of its hub port off and on
+    QUARANTINE = "quarantine"  # left alone for a while, then tried again
+
+
+@dataclass(frozen=True, slots=True)
+class StepTaken:
+    step: RecoveryStep
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Once that a modem had to be brought back; `at` in Unix seconds."""
+
+    at: float
+    fault: Fault
+    steps: tuple[StepTaken, ...] = ()  # those that are over, in their order
+    cured_by: RecoveryStep | None = None  # None: not yet, or it was pulled out
+    seconds: float | None = None  # until it worked again
+
+
+@dataclass(frozen=True, slots=True)
+class ModemHealth:
+    """How a modem is brought back now, and how often it had to be since the agent started."""
+
+    step: RecoveryStep | None = None  # None: nothing is being done
+    since: float | None = None  # Unix seconds
+    tries: int = 0  # steps of this incident, the present one included
+    faults: int = 0  # incidents
+    brownouts: int = 0  # signs of weak power: restarts by itself, complaints about its voltage
+    resets: int = 0  # of its USB device or its hub port, by us
+    incidents: tuple[Incident, ...] = ()  # the last ones, newest first; the first may still be open
+
+
 @dataclass(frozen=True, slots=True)
 class ModemStatus:
     """A snapshot of one modem for pages and API; times are Unix seconds, numbers as the SIM gives them."""
@@ -58,6 +112,7 @@ class ModemStatus:
     balance: str = ""  # what the SIM has left, as a plain number: 12345 or 12.50; "" as long as nobody asked
     balance_at: float | None = None
     notes: tuple[str, ...] = ()  # stable codes of what an administrator should know though it works
+    health: ModemHealth = ModemHealth()
 
 
 @dataclass(frozen=True, slots=True)

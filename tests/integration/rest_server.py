@@ -12,7 +12,7 @@ import httpx2
 from otpbroker.clock import Clock
 from otpbroker.config.model import ApiSection, ApiUser, Config, DeviceSection, Listener, SmsSection
 from otpbroker.errors import OtpBrokerError, Rejected
-from otpbroker.events import ModemState, ModemStatus
+from otpbroker.events import Fault, Incident, ModemHealth, ModemState, ModemStatus, RecoveryStep, StepTaken
 from otpbroker.messaging.command import (
     Block,
     Command,
@@ -74,7 +74,28 @@ SAMPLES = (
 )
 MODEMS = (
     ModemStatus(id="m1", name="One", state=ModemState.READY, signal_dbm=-71, default=True, imei="490154203237518"),
-    ModemStatus(id="m2", name="Two", state=ModemState.ABSENT, send_from_api=False),
+    ModemStatus(
+        id="m2",
+        name="Two",
+        state=ModemState.RECOVERING,
+        send_from_api=False,
+        imsi="510101234567890",
+        iccid="8962100000000000017",
+        msisdn="+628111111111",
+        notes=("brownout",),
+        health=ModemHealth(
+            step=RecoveryStep.REOPEN,
+            since=1795360371.0,
+            tries=2,
+            faults=2,
+            brownouts=3,
+            resets=1,
+            incidents=(
+                Incident(1795360360.5, Fault.SILENT, (StepTaken(RecoveryStep.RESYNC, 8.00049),)),
+                Incident(1795360000.0, Fault.DEAF, (), RecoveryStep.USB_RESET, 21.5),
+            ),
+        ),
+    ),
 )
 
 

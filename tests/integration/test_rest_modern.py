@@ -332,9 +332,45 @@ async def test_modems_without_the_identities_of_their_sims() -> None:
         modems = (await http.get("/api/v1/modems")).json()["modems"]
     assert [(modem["id"], modem["state"], modem["signal_dbm"]) for modem in modems] == [
         ("m1", "ready", -71),
-        ("m2", "absent", None),
+        ("m2", "recovering", None),
     ]
     assert not {"imei", "imsi", "iccid"} & set(modems[0])
+
+
+async def test_one_modem_with_its_counts_and_its_health() -> None:
+    async with client(ScriptedCore()) as http:
+        well = (await http.get("/api/v1/modems/m1")).json()
+        ill = await http.get("/api/v1/modems/m2")
+        check_problem(await http.get("/api/v1/modems/m3"), 404, "not-found")
+    assert (well["id"], well["state"], well["sent"], well["notes"]) == ("m1", "ready", 0, [])
+    assert (well["health"]["step"], well["health"]["faults"], well["health"]["incidents"]) == (None, 0, [])
+    assert ill.json()["notes"] == ["brownout"]
+    assert ill.json()["health"] == {
+        "step": "reopen",
+        "since": "2026-11-22T15:12:51Z",
+        "tries": 2,
+        "faults": 2,
+        "brownouts": 3,
+        "resets": 1,
+        "incidents": [
+            {
+                "at": "2026-11-22T15:12:40.500000Z",
+                "fault": "silent",
+                "steps": [{"step": "resync", "seconds": 8.0}],
+                "cured_by": None,
+                "seconds": None,
+            },
+            {
+                "at": "2026-11-22T15:06:40Z",
+                "fault": "deaf",
+                "steps": [],
+                "cured_by": "usb-reset",
+                "seconds": 21.5,
+            },
+        ],
+    }
+    for number in ("490154203237518", "510101234567890", "8962100000000000017", "628111111111"):
+        assert number not in ill.text + str(well)
 
 
 async def test_unknown_paths_and_methods_are_problems() -> None:

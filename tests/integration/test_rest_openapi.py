@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import shutil
 import tempfile
 import threading
@@ -34,6 +35,7 @@ OPERATIONS = (
     "PUT /blocklist/{receiver}",
     "DELETE /blocklist/{receiver}",
     "GET /modems",
+    "GET /modems/{modem_id}",
     "GET /modems/{modem_id}/history",
     "POST /ussd",
     "POST /ussd/{modem_id}/reply",
@@ -146,7 +148,7 @@ async def test_the_document_needs_no_credentials_and_describes_every_route() -> 
         config=configuration, core=core, past=core, access=Access(lambda: (), HashingThread()), clock=Clock()
     )
     served = {
-        f"{method} {rule.rule.replace('<message_id>', '{id}').replace('<', '{').replace('>', '}')}"
+        f"{method} {re.sub('<(?:message|modem)_id>', '{id}', rule.rule).replace('<', '{').replace('>', '}')}"
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/v1") and "openapi" not in rule.rule
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -10,7 +12,16 @@ import pytest
 from site_device import Device, Visitor
 from site_fakes import USERNAME
 
-from otpbroker.events import MessageChanged, ModemChanged, ModemGone, ModemState
+from otpbroker.events import (
+    Fault,
+    Incident,
+    MessageChanged,
+    ModemChanged,
+    ModemGone,
+    ModemHealth,
+    ModemState,
+    RecoveryStep,
+)
 
 SOON = 5.0
 
@@ -72,6 +83,41 @@ async def test_then_it_tells_what_changed(device: Device, owner: Visitor) -> Non
         update = await listening.update()
         assert set(update) == {"summary", "messages"}
         assert "62812XXXXXX12" in update["messages"]
+
+
+async def test_a_modem_that_is_brought_back_tells_the_step_and_what_befell_it(
+    device: Device, owner: Visitor
+) -> None:
+    ill = replace(
+        device.dispatcher.modems[0],
+        state=ModemState.RECOVERING,
+        detail="does not answer, and is being brought back",
+        notes=("brownout",),
+        health=ModemHealth(
+            RecoveryStep.USB_RESET,
+            since=time.time() - 130,
+            tries=2,
+            faults=2,
+            incidents=(
+                Incident(time.time() - 190, Fault.DEAF),
+                Incident(time.time() - 3605, Fault.SILENT, (), RecoveryStep.RADIO, 2.06),
+            ),
+        ),
+    )
+    async with stream(device, owner) as listening:
+        await listening.update()
+        device.dispatcher.modems[0] = ill
+        device.bus.publish(ModemChanged(ill))
+        told = re.sub(r"<[^>]+>|\s+", " ", (await listening.update())["modem-m1"])
+        told = re.sub(r"\s+", " ", told)
+    for words in (
+        "Step 2: resetting its USB device ( 2 minutes ago )",
+        "give it a powered USB hub",
+        "Brought back 2",
+        "3 minutes ago : did not answer at all; not over yet",
+        "1 hour ago : did not answer; back after 2.1 s by leaving the network and coming back",
+    ):
+        assert words in told, told
 
 
 async def test_a_modem_that_came_or_went_brings_all_of_them(device: Device, owner: Visitor) -> None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "new-unit": "make one unit's secrets: provisioning file and brochure",
     "first-boot": "take the boot partition's provisioning file, or make this unit's own secrets",
     "system-config": "write the files of access point, firewall, console and SSH",
+    "usb-power": "reset a modem's USB device, or switch its port; one line is read from standard input",
     "simulate-modem": "run simulated GSM modems and the phone that receives",
 }
 

@@ -21,7 +21,9 @@ from otpbroker.modem.results import (
     LinkLost,
     NotSubmitted,
     OutOfStep,
+    Restarted,
     TooLate,
+    Unresponsive,
     final_result,
 )
 from otpbroker.modem.timeouts import QUIET, RESYNC_LIMIT, RESYNC_TRIES, patience
@@ -120,6 +122,13 @@ class AtConversation:
             if self._exchange is not None:
                 self._end(self._exchange, LinkLost(reason))
 
+    def restarted(self) -> None:
+        """The modem says that it came up anew: the command in flight, if there is one, will not be answered."""
+        exchange = self._exchange
+        if exchange is not None and exchange.stem:  # what has none is the AT of a resync, which tries again anyway
+            self._abandon(exchange)
+            self._end(exchange, Restarted(exchange.stem, tuple(exchange.lines)))
+
     async def command(self, text: str) -> tuple[str, ...]:
         """The lines of the answer, final result excluded.
 
@@ -168,7 +177,7 @@ class AtConversation:
         """Get in step: an open prompt is given up and a fresh `AT` answered with OK.
 
         Then no further answer may come for `quiet` seconds, or `QUIET` if anything but one plain OK was heard.
-        Raises `AtTimeout` after all tries, `LinkLost`.
+        Raises `Unresponsive` after all tries, `LinkLost`.
         """
         async with self._turn:
             self._in_step = False
@@ -189,7 +198,7 @@ class AtConversation:
                     await self._hush(max(quiet, QUIET))
                 self._in_step = True
                 return
-            raise AtTimeout("")
+            raise Unresponsive
 
     async def late_answer(self, stem: str, seconds: float) -> bool:
         """Whether the answer to a command that was given up comes within the time: its line and OK, or an error.
@@ -220,7 +229,7 @@ class AtConversation:
                         return
                     self._require_link()
         except TimeoutError:
-            raise AtTimeout("") from None
+            raise Unresponsive from None
 
     def _require_link(self) -> None:
         if self._lost is not None:

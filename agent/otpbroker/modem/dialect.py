@@ -34,7 +34,10 @@ class Dialect:
     model: str = ""
     start: tuple[str, ...] = ()  # all of them are given, right after identification
     codes: tuple[str, ...] = ()  # unsolicited lines beyond the common ones
-    restarted: tuple[str, ...] = ("RDY", "SMS Ready", "NORMAL POWER DOWN")  # after these its settings are lost
+    # What tells that it came up anew, or goes down: its settings are lost, and so is what it had in the air. It is
+    # never a line that the family says at other times too, as Huawei's ^BOOT: a message's fate hangs on it.
+    restarted: tuple[str, ...] = ("RDY", "SMS Ready", "NORMAL POWER ")
+    weak_power: tuple[str, ...] = ("UNDER-VOLTAGE",)
     iccid: tuple[str, ...] = ("AT+CCID", "AT+ICCID", "AT^ICCID?", "AT+QCCID")
     pin_tries: tuple[tuple[str, str], ...] = (  # command, and where the SIM PIN's tries left stand in the answer
         ('AT+CPINR="SIM PIN"', r"\+CPINR: ?\"?SIM PIN\"?,(\d+)"),
@@ -48,7 +51,7 @@ class Dialect:
 
     @property
     def known_codes(self) -> tuple[str, ...]:
-        return _COMMON_CODES + self.codes + self.restarted
+        return _COMMON_CODES + self.codes + self.restarted + self.weak_power
 
 
 GENERIC = Dialect(
@@ -94,7 +97,7 @@ DIALECTS = (
         "quectel",
         manufacturer="quectel",
         codes=("+QIND:", "+QUSIM:", "+QNITZ:", "POWERED DOWN"),
-        restarted=("RDY", "NORMAL POWER DOWN", "POWERED DOWN"),
+        restarted=("RDY", "NORMAL POWER ", "POWERED DOWN"),
         iccid=("AT+QCCID", "AT+CCID"),
         pin_tries=(
             ('AT+QPINC="SC"', r"\+QPINC: ?\"?SC\"?,(\d+)"),
@@ -106,8 +109,8 @@ DIALECTS = (
         "simcom-2g",
         manufacturer="sim",
         model=r"sim\d00|sim8\d\d|sim9\d\d",
-        codes=("Call Ready", "*PSUTTZ:", "DST:", "+CIEV:", "UNDER-VOLTAGE", "OVER-VOLTAGE", "+PSUTTZ:"),
-        restarted=("RDY", "SMS Ready", "NORMAL POWER DOWN", "UNDER-VOLTAGE POWER DOWN"),
+        codes=("Call Ready", "*PSUTTZ:", "DST:", "+CIEV:", "OVER-VOLTAGE", "+PSUTTZ:"),
+        restarted=("RDY", "SMS Ready", "NORMAL POWER ", "UNDER-VOLTAGE POWER ", "OVER-VOLTAGE POWER "),
         pin_tries=(("AT+SPIC", r"\+SPIC: ?(\d+)"),),
         puk_tries=(("AT+SPIC", r"\+SPIC: ?\d+,\d+,(\d+)"),),
         first_limit=60.0,  # answers +CMGS much slower than others
@@ -133,7 +136,7 @@ DIALECTS = (
         "wavecom",
         manufacturer="wavecom|sierra",
         codes=("+WIND:", "+WDSI:"),
-        restarted=(),
+        restarted=("+WIND: 3",),  # ready for commands, not yet for messages: said once, after power-up
         pin_tries=(("AT+CPINC", r"\+CPINC: ?(\d+)"), ('AT+CPINR="SIM PIN"', r"\+CPINR: ?SIM PIN,(\d+)")),
         puk_tries=(("AT+CPINC", r"\+CPINC: ?\d+,\d+,(\d+)"), ('AT+CPINR="SIM PUK"', r"\+CPINR: ?SIM PUK,(\d+)")),
     ),

@@ -11,7 +11,7 @@ from otpbroker.modem.link import SerialLink
 from otpbroker.modem.modem import Connect, Modem
 from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.roster import Roster
-from otpbroker.modem.shared import LATE_WINDOW, LateAnswers, Shared
+from otpbroker.modem.shared import LATE_WINDOW, LateAnswers, NoUsbPower, Shared, UsbPower
 from otpbroker.modem.sim import PinMemory
 from otpbroker.modem.usb import PortSource
 
@@ -34,6 +34,7 @@ class Fleet:
         *,
         ports: PortSource,
         pins: PinMemory | None = None,
+        usb_power: UsbPower | None = None,
         connect: Connect = SerialLink.open,
         late_window: float = LATE_WINDOW,
     ) -> None:
@@ -52,6 +53,7 @@ class Fleet:
             owed=owed,
             late_window=late_window,
             confirm=self._roster.confirm,
+            usb_power=usb_power or NoUsbPower(),
         )
         self._modems: dict[str, Modem] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}

@@ -8,11 +8,13 @@ from typing import Protocol
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Misconfigured, OtpBrokerError, Unavailable
-from otpbroker.events import ModemState, ModemStatus
+from otpbroker.events import Fault, ModemState, ModemStatus, RecoveryStep
 from otpbroker.modem.at import AtConversation
 from otpbroker.modem.backoff import Backoff
 from otpbroker.modem.dialect import Dialect
-from otpbroker.modem.results import AtFailure
+from otpbroker.modem.health import Health
+from otpbroker.modem.ladder import SECONDS
+from otpbroker.modem.results import LinkLost
 from otpbroker.modem.session import Result, Session
 from otpbroker.modem.shared import Shared
 from otpbroker.modem.status import StatusBoard
@@ -25,8 +27,10 @@ log = logging.getLogger(__name__)
 STOP_LIMIT = 12.0  # for the message in the air when the modem is stopped
 WAITING_LIMIT = 8  # messages; the core hands out one at a time
 _LOW_BALANCE = "low-balance"
-_GOOD_RUN = 30.0  # seconds after which the next trouble is a new one
-_RETRY_LEAST, _RETRY_MOST = 0.5, 5.0
+_ABSENT_LEAST, _ABSENT_MOST = 0.5, 5.0  # seconds between looks for a port that is not there
+_PULLED_LEAST, _PULLED_MOST = 0.1, 2.0  # after a hang-up
+_GOOD_RUN = 10.0  # seconds; a port that hangs up sooner, before the modem was ready, is perhaps not pulled out
+HANG_UPS = 5  # of that kind in a row are a fault
 
 
 class Link(Protocol):
@@ -88,9 +92,16 @@ class Modem:
         self._board = StatusBoard(_snapshot(config), shared.bus, shared.on_change)
         self._air = AirTimes()
         self._ussd = Ussd(config.id, self.errand)
+        loop = asyncio.get_running_loop()
+        self._health = Health(config.id, self._board, loop.time, shared.clock)
         self._session: Session | None = None
         self._sends = 0  # under way or waiting for their turn
         self._trouble = ""  # with the port, as it was logged last
+        self._place = Place("")  # where it was last
+        self._absences = Backoff(_ABSENT_LEAST, _ABSENT_MOST)
+        self._pulls = Backoff(_PULLED_LEAST, _PULLED_MOST)
+        self._hang_ups = 0
+        self._due_back: float | None = None  # by when a port that was sent away by a step has to be there again
 
     @property
     def config(self) -> ModemSection:
@@ -136,7 +147,7 @@ class Modem:
             return Refused("busy", Retry.LATER)
         self._sends += 1
         try:
-            return await session.send(prepare(sms), sms.deadline, more=more)
+            return await session.send(sms.id, prepare(sms), sms.deadline, more=more)
         finally:
             self._sends -= 1
 
@@ -160,37 +171,68 @@ class Modem:
         return self._session
 
     async def run(self) -> None:
-        """Open, start and look after the modem, and open it anew whenever it is lost."""
-        loop = asyncio.get_running_loop()
-        backoff = Backoff(_RETRY_LEAST, _RETRY_MOST)
+        """Open, start and look after the modem, and bring it back whenever it is lost."""
         self._board.update(state=ModemState.STARTING, detail="")
+        step = RecoveryStep.REOPEN
         while True:
-            began = loop.time()
-            try:
-                await self._live()
-            except (Unavailable, Misconfigured) as problem:
-                self._tell(problem)
-            if loop.time() - began > _GOOD_RUN:
-                backoff.reset()
-            if await self._ports.pause(self._config, backoff.next()):
-                backoff.reset()
+            match step:
+                case RecoveryStep.QUARANTINE:
+                    await self._rest()
+                case RecoveryStep.USB_RESET | RecoveryStep.PORT_POWER if not await self._power(step):
+                    step = self._health.impossible(step)
+                    continue
+            step = await self._live()
 
-    async def _live(self) -> None:
-        """From finding the port to losing the modem."""
-        place = await self._ports.find(self._config, self._missing)
+    async def _rest(self) -> None:
+        self._board.update(state=ModemState.QUARANTINED, detail=self._health.rests_for)
+        if self._health.drops_out:  # that its device comes back is no news of it
+            await asyncio.sleep(self._health.rest())
+        else:
+            await self._pause(self._health.rest())
+        self._board.update(state=ModemState.RECOVERING, detail=self._health.words)
+
+    async def _power(self, step: RecoveryStep) -> bool:
+        """Whether its USB device, or the port of its hub, was switched off and on."""
+        usb, socket = self._shared.usb_power, self._place.usb
+        if not socket:
+            return False
+        self._due_back = asyncio.get_running_loop().time() + SECONDS[step]
+        done = await (usb.reset(socket) if step is RecoveryStep.USB_RESET else usb.cycle(socket))
+        if done:
+            self._health.was_reset()
+        else:
+            self._due_back = None
+        return done
+
+    async def _live(self) -> RecoveryStep:
+        """From finding the port to losing the modem; what is to be done next."""
+        try:
+            async with asyncio.timeout_at(self._due_back):
+                place = await self._ports.find(self._config, self._missing)
+            self._arrived(place)
+            link = await self._connect(place.port, self._config)
+        except TimeoutError:
+            return await self._not_there(Unavailable("port-absent", "its device did not come back"))
+        except (Unavailable, Misconfigured) as problem:
+            return await self._not_there(problem)
+        self._due_back = None
         port = place.port
-        self._board.update(usb=place.usb, notes=self._with_notes(place.notes))
-        link = await self._connect(port, self._config)
-        session = Session(self._config, link, self._board, port, self._air, self._shared, self._ussd.heard)
+        self._absences.reset()
+        another: Unavailable | None = None
+        opened_at = asyncio.get_running_loop().time()
+        ussd = self._ussd.heard
+        session = Session(self._config, link, self._board, port, self._air, self._shared, ussd, self._health)
         try:
             self._trouble = ""
             self._board.update(port=port)
             self._session = session
             link.start(session.feed, session.hang_up)
-            await session.run()
-        except AtFailure as failure:
+            return await session.run()
+        except LinkLost as failure:
             log.warning("modem %s is lost: %s", self._config.id, failure)
-            self._board.update(state=ModemState.RECOVERING, detail=f"{failure}; it is opened anew")
+            self._board.update(state=ModemState.RECOVERING, detail="its port hung up, and is opened anew")
+        except Unavailable as problem:  # it is not the modem that the section names
+            another = problem
         except asyncio.CancelledError:
             self._board.update(state=ModemState.ABSENT, detail="stopped")
             raise
@@ -206,9 +248,63 @@ class Modem:
             finally:
                 session.hang_up("closed")
                 await link.close()
+        if another is not None:
+            return await self._not_there(another)
+        seconds = asyncio.get_running_loop().time() - opened_at
+        return await self._hung_up(good=session.was_ready or seconds > _GOOD_RUN, in_air=session.lost_in_air)
+
+    async def _not_there(self, problem: OtpBrokerError) -> RecoveryStep:
+        """Only a port that is there and dead is a fault of the modem."""
+        self._tell(problem)
+        now = asyncio.get_running_loop().time()
+        late = self._due_back is not None and now >= self._due_back
+        if late or problem.code == "port-dead" or (problem.code == "port-busy" and self._health.troubled):
+            self._due_back = None  # busy: by ourselves, when it did not close in time
+            return self._failed(Fault.DEAD_PORT, problem.detail)
+        if problem.code != "port-busy":
+            self._pulled_out()
+        await self._pause(self._absences.next())
+        return RecoveryStep.REOPEN
+
+    async def _hung_up(self, *, good: bool, in_air: bool) -> RecoveryStep:
+        """Most often it was pulled out, and is plugged in again."""
+        if in_air and self._health.dropped():
+            return self._failed(Fault.DROPS_OUT)
+        self._hang_ups = 0 if good else self._hang_ups + 1
+        if good:
+            self._pulls.reset()
+        if self._hang_ups >= HANG_UPS:
+            self._hang_ups = 0
+            return self._failed(Fault.HANGS_UP)
+        await self._pause(self._pulls.next())
+        return RecoveryStep.REOPEN
+
+    def _failed(self, fault: Fault, why: str = "") -> RecoveryStep:
+        step = self._health.failed(fault, why)
+        self._board.update(state=ModemState.RECOVERING, detail=self._health.words)
+        return step
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than the device is in its place."""
+        if await self._ports.pause(self._config, seconds):
+            self._absences.reset()
+            self._pulls.reset()
+            self._pulled_out()
+
+    def _pulled_out(self) -> None:
+        """Unless a step of the ladder had sent it away."""
+        if self._due_back is None:
+            self._health.pulled_out()
+
+    def _arrived(self, place: Place) -> None:
+        if self._due_back is not None:  # it was not without power for certain: what it owed is still owed
+            self._shared.owed.moved(self._place.port, place.port)
+        self._place = place
+        self._board.update(usb=place.usb, notes=self._with_notes(place.notes))
 
     def _missing(self, problem: Unavailable, notes: tuple[str, ...]) -> None:
         self._board.update(port=self._config.port or "", usb="", notes=self._with_notes(notes))
+        self._pulled_out()
         self._tell(problem)
 
     def _with_notes(self, notes: tuple[str, ...]) -> tuple[str, ...]:

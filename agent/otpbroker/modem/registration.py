@@ -12,6 +12,10 @@ _WORDS = {
     "0": "none",
     "4": "none",
 }
+_WORRIES = {
+    "denied": "the network refuses this SIM: is it active, and has it credit?",
+    "none": "not in a network: is the antenna connected, and is there coverage?",
+}
 _BEST_FIRST = ("home", "roaming", "searching", "denied", "none")
 
 
@@ -37,6 +41,11 @@ class Registration:
     def word(self) -> str:
         """home | roaming | searching | denied | none, or "" as long as nothing was heard."""
         return next((word for word in _BEST_FIRST if word in self._domains.values()), "")
+
+    @property
+    def worry(self) -> str:
+        """Why it can't send, and what may be done, in English."""
+        return _WORRIES.get(self.word, "searching for a network")
 
     @property
     def registered(self) -> bool:

@@ -76,6 +76,17 @@ class AtTimeout(AtFailure):
         self.lines = lines
 
 
+class Unresponsive(AtTimeout):
+    """Not even AT was answered."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+
+class Restarted(AtTimeout):
+    """The modem came up anew: it does not know of the command any more."""
+
+
 class LinkLost(AtFailure):
     """The port hung up or was closed."""
 

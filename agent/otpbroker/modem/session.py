@@ -3,24 +3,30 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from otpbroker.config.model import ModemSection
-from otpbroker.errors import Misconfigured, Unavailable
-from otpbroker.events import ModemState
+from otpbroker.errors import Unavailable
+from otpbroker.events import Fault, ModemState, RecoveryStep
 from otpbroker.modem import answers
 from otpbroker.modem.at import AtConversation, Writer
-from otpbroker.modem.causes import sim_trouble
+from otpbroker.modem.causes import Trouble
 from otpbroker.modem.dialect import GENERIC, Dialect
+from otpbroker.modem.health import WORDS, Health
 from otpbroker.modem.identity import Identity
+from otpbroker.modem.ladder import fault_of
+from otpbroker.modem.predecessor import Predecessor
 from otpbroker.modem.registration import Registration
-from otpbroker.modem.results import LinkLost
+from otpbroker.modem.results import AtFailure, AtTimeout, LinkLost
 from otpbroker.modem.shared import Shared
-from otpbroker.modem.sim import SimLock, unusable
+from otpbroker.modem.sim import SimLock
+from otpbroker.modem.start_signs import StartSigns
 from otpbroker.modem.startup import Startup
 from otpbroker.modem.status import StatusBoard
 from otpbroker.modem.timeouts import QUIET
 from otpbroker.modem.transmit import AirTimes, Part, Transmitter
+from otpbroker.modem.unlocking import Unlocking
 from otpbroker.sms.submission import Refused, Retry, SendResult, Sent, Unknown
 
 log = logging.getLogger(__name__)
@@ -29,18 +35,11 @@ Result = TypeVar("Result")
 
 HEARTBEAT = 60.0  # seconds between proofs of life
 _RECHECK = 15.0  # between looks at a registration that should have told of itself
-_SIM_BUSY = 1.0  # between looks at a SIM that is being read
-_SIM_BLOCKED = 60.0  # between looks at a SIM that needs hands: only a question, never a try
-
-_UNREGISTERED = {
-    "searching": "searching for a network",
-    "denied": "the network refuses this SIM: is it active, and has it credit?",
-    "none": "not in a network: is the antenna connected, and is there coverage?",
-}
+STORE_FULL_NOTE = "store-full"
 
 
 class Session:
-    """Used once. `run` ends by cancellation or by the `AtFailure` that cost the modem."""
+    """Used once. `run` ends by cancellation, `LinkLost`, or with the step for which the port has to be closed."""
 
     def __init__(
         self,
@@ -51,6 +50,7 @@ class Session:
         air: AirTimes,
         shared: Shared,
         heard_ussd: Callable[[str], None],
+        health: Health,
     ) -> None:
         self._port = port
         self._config = config
@@ -58,7 +58,7 @@ class Session:
         self._air = air
         self._shared = shared
         self._heard_ussd = heard_ussd
-        self._late = shared.late
+        self._health = health
         self._owed = shared.owed
         self._at = AtConversation(writer, self._heard, GENERIC.known_codes)
         self._registration = Registration()
@@ -67,11 +67,16 @@ class Session:
         self._attention = asyncio.Event()  # something happened that `run` has to look at
         self._turn = asyncio.Lock()  # a message, an errand, or a look after the modem
         self._errands = 0  # under way or waiting for their turn: no further message is taken then
-        self._listening = self._late.expected(config.id)  # for a predecessor's answer
-        self._late_reference: int | None = None  # what it said
-        self._identified = False
+        self._predecessor = Predecessor(shared.late, config.id)
         self._iccid = ""
-        self._reset = False  # the modem or its SIM has to be started anew
+        self._reset = False  # the modem or its SIM has to be started anew, for which nobody is to blame
+        self._fault: Fault | None = None  # what it has to be brought back for
+        self._why = ""  # for the log
+        self._restarted = False  # that was the fault which is being mended
+        self._resting = False
+        self._start_signs = StartSigns(asyncio.get_running_loop().time)
+        self.was_ready = False  # took messages at some time
+        self.lost_in_air = False  # the link was, while a message was in the air
         self._detail = ""
 
     def feed(self, data: bytes) -> None:
@@ -82,20 +87,32 @@ class Session:
         self._at.hang_up(reason)
         self._attention.set()
 
-    async def run(self) -> None:
+    async def run(self) -> RecoveryStep:
+        step = RecoveryStep.RESYNC
         try:
-            await self._listen()
-            while True:
-                self._board.update(state=ModemState.STARTING, detail="")
-                await self._start()
-                await self._attend()
+            if self._predecessor.awaited:  # its answer may still be on its way: say nothing that could spoil it
+                await self._pause(self._shared.late_window)
+            self._start_signs.expect()
+            while step in {RecoveryStep.RESYNC, RecoveryStep.RADIO}:
+                if not self._health.troubled:
+                    self._board.update(state=ModemState.STARTING, detail="")
+                try:
+                    await self._start(step)
+                    fault = await self._attend()
+                except LinkLost:
+                    raise
+                except AtFailure as failure:
+                    fault, self._why = self._fault or fault_of(failure), str(failure)
+                self._transmitter = None
+                step = RecoveryStep.RESYNC if fault is None else await self._mend(fault)
         except LinkLost:  # unplugged: it comes back without a memory
             self._owed.settled(self._port)
             raise
         finally:
             self._transmitter = None
+        return step
 
-    async def send(self, parts: tuple[Part, ...], deadline: float, *, more: bool) -> SendResult:
+    async def send(self, message_id: str, parts: tuple[Part, ...], deadline: float, *, more: bool) -> SendResult:
         """One message after the other, each when its turn comes."""
         if self._errands:
             return Refused("not-ready", Retry.LATER)
@@ -111,8 +128,7 @@ class Session:
                 raise
             if transmitter.unanswered_since is not None:
                 self._owed.expect(self._port, transmitter.unanswered_since)
-            if transmitter.refusal is not None and sim_trouble(transmitter.refusal):
-                self._reset = True
+            self._draw_conclusions(message_id, result, transmitter.trouble)
             self._settle(result)
             return result
 
@@ -146,9 +162,14 @@ class Session:
 
     @property
     def _usable(self) -> bool:
-        """Everything that messages need is there."""
+        """Everything that messages need is there, or it rests from them alone."""
+        if self._resting:
+            return self._at.in_step
         return (
-            self._transmitter is not None and not self._reset and self._at.in_step and self._registration.registered
+            self._transmitter is not None
+            and not (self._reset or self._fault)
+            and self._at.in_step
+            and self._registration.registered
         )
 
     async def idle(self) -> None:
@@ -156,42 +177,64 @@ class Session:
         async with self._turn:
             return
 
-    async def _listen(self) -> None:
-        """A predecessor's answer may still be on its way: say nothing that could spoil it."""
-        if self._listening:
-            await self._pause(self._shared.late_window)
+    async def _mend(self, fault: Fault) -> RecoveryStep:
+        """The step that is next on the ladder; a rest that needs no closed port is taken here."""
+        step = self._health.failed(fault, self._why)
+        self._restarted, self._fault, self._why = fault is Fault.RESTARTED, None, ""
+        self._board.update(state=ModemState.RECOVERING, detail=self._health.words)
+        if step is RecoveryStep.QUARANTINE and fault is Fault.REFUSING:
+            await self._rest()
+            step = RecoveryStep.RESYNC
+        return step
 
-    async def _end_what_is_owed(self) -> None:
-        """An answer that was given up may still come, and would be taken for the next message's.
+    async def _rest(self) -> None:
+        """Send nothing for a while; messages may come in and errands be run. A network that is back ends it."""
+        self._resting = True
+        self._settle()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._health.rest()):
+                came_back = False
+                while self._at.in_step and not self._fault and not came_back:
+                    was_registered = self._registration.registered
+                    await self._pause(HEARTBEAT)
+                    came_back = self._registration.registered and not was_registered
+        async with self._turn:
+            self._resting = False
+        self._board.update(state=ModemState.RECOVERING, detail=self._health.words)
 
-        Off the network the modem has nothing in the air; one that does not leave it is waited for.
-        """
-        seconds = self._owed.seconds(self._port)
-        if not seconds:
+    async def _clear_air(self, step: RecoveryStep) -> None:
+        """Nothing is in the air any more when a step of the ladder, or an answer that is owed, asks for that."""
+        owed = self._owed.seconds(self._port)
+        if owed and self._restarted and await self._startup.lost_settings():
+            self._owed.settled(self._port)
+            owed = 0.0
+        if not owed and step is not RecoveryStep.RADIO:
             return
-        self._board.update(
-            state=ModemState.RECOVERING, detail="did not answer to a message; its answer may still come"
-        )
-        if not await self._startup.leave_network():
-            await self._at.late_answer("+CMGS", seconds)
-        await self._at.resync(QUIET)
+        if owed:
+            self._health.reached(RecoveryStep.RADIO)
+            self._board.update(
+                state=ModemState.RECOVERING, detail="did not answer to a message, whose answer may still come"
+            )
+        await self._startup.clear_air(owed)
         self._owed.settled(self._port)
-        self._board.update(state=ModemState.STARTING, detail="")
+        self._start_signs.expect()
 
-    async def _start(self) -> None:
-        self._reset = False
+    async def _start(self, step: RecoveryStep) -> None:
+        self._restarted |= self._fault is Fault.RESTARTED
+        self._fault, self._reset = None, False
         startup = self._startup
-        await self._at.resync(QUIET if self._listening else 0.0)
-        await self._end_what_is_owed()
+        await self._at.resync(QUIET if self._predecessor.awaited else 0.0)
+        await self._clear_air(step)
         await startup.identify()
-        self._identified = True
-        self._tell_late()
-        await self._unlock()
+        self._predecessor.identified(startup.imei)
+        lock = SimLock(self._at, startup.dialect, self._config, self._shared.pins)
+        await Unlocking(lock, startup, self._board, self._pause).run(self._confirm, self._health.cured)
         await startup.read_sim()
-        self._confirm(imsi=self._board.status.imsi)
+        self._confirm(self._iccid, self._board.status.imsi)
         await startup.watch_registration()
         while not self._registration.registered:
-            self._board.update(detail=_UNREGISTERED.get(self._registration.word, "searching for a network"))
+            self._health.cured()  # it answers; what it waits for is a network
+            self._board.update(state=ModemState.STARTING, detail=self._registration.worry)
             if not await self._pause(_RECHECK):
                 await startup.read_registration()
         self._detail = await startup.prepare()
@@ -204,54 +247,36 @@ class Session:
             keeps_link=startup.keeps_link,
             first_limit=startup.dialect.first_limit,
         )
-        if self._listening:
-            self._listening = False
-            self._late.over(self._config.id)
+        self._predecessor.over()
+        self._restarted = False
         self._settle()
 
-    async def _unlock(self) -> None:
-        """Return when the SIM is usable, for as long as that takes."""
-        lock = SimLock(self._at, self._startup.dialect, self._config, self._shared.pins)
-        while True:
-            self._iccid = iccid = await self._startup.read_iccid()
-            self._confirm()
-            state = await lock.state()
-            if state == "READY":
-                await lock.opened(iccid, self._startup.imei)
-                self._board.update(state=ModemState.STARTING, detail="")
-                return
-            if state == "SIM busy":
-                self._board.update(detail="the SIM is not ready yet")
-                await self._pause(_SIM_BUSY)
-                continue
-            try:
-                if state != "SIM PIN":
-                    raise unusable(state)
-                if not await lock.enter_pin(iccid, self._startup.imei):
-                    await self._pause(_SIM_BUSY)
-            except Misconfigured as problem:
-                if self._board.status.state is not ModemState.BLOCKED:
-                    log.warning("modem %s is blocked: %s", self._config.id, problem)
-                self._board.update(state=ModemState.BLOCKED, detail=str(problem))
-                await self._pause(_SIM_BLOCKED)
-
-    def _confirm(self, imsi: str = "") -> None:
+    def _confirm(self, iccid: str, imsi: str = "") -> None:
         """Another SIM than the configured one gets no PIN and sends nothing. Raises `Unavailable`."""
-        self._shared.confirm(self._config, Identity(self._startup.imei, self._iccid, imsi))
+        self._iccid = iccid
+        self._shared.confirm(self._config, Identity(self._startup.imei, iccid, imsi))
 
-    async def _attend(self) -> None:
-        """Return when the modem has to be started anew."""
+    async def _attend(self) -> Fault | None:
+        """Return when the modem has to be started anew, with what it did wrong."""
         while True:
             called = await self._pause(HEARTBEAT)
             async with self._turn:
-                if self._reset or not self._at.in_step:  # what did not answer may have restarted silently
-                    self._transmitter = None
-                    log.warning("modem %s is started anew", self._config.id)
-                    return
+                if self._reset or self._fault:
+                    return self._fault
+                if not self._at.in_step:  # what did not answer may have restarted silently
+                    self._why = self._why or "a command was not answered"
+                    return Fault.SILENT
                 if not called:
-                    await self._startup.read_signal()
-                    await self._startup.read_registration()
+                    await self._heartbeat()
                 self._settle()
+
+    async def _heartbeat(self) -> None:
+        """A silence shows in the conversation, which is out of step then: no message is to wait for more here."""
+        try:
+            await self._startup.heartbeat()
+        except AtTimeout as silence:
+            self._why = str(silence)
+        self._health.review()
 
     async def _pause(self, seconds: float) -> bool:
         """Whether something called for attention within the time. Raises `LinkLost`."""
@@ -268,31 +293,38 @@ class Session:
 
     def _settle(self, result: SendResult | None = None) -> None:
         """The state as it follows from the facts, together with what a result counts."""
-        changes = self._counted(result)
-        if self._transmitter is None:
-            self._board.update(**changes)
-            return
-        if self._reset or not self._at.in_step:
+        changes = {} if result is None else self._board.counted(result, self._shared.clock())
+        if self._resting:
+            changes |= {"state": ModemState.QUARANTINED, "detail": self._health.rests_for}
+        elif self._transmitter is None:
+            pass
+        elif self._reset or self._fault or not self._at.in_step:
             self._attention.set()
-            changes |= {"state": ModemState.RECOVERING, "detail": "did not answer as it should; being brought back"}
+            changes |= {"state": ModemState.RECOVERING, "detail": WORDS[self._fault or Fault.SILENT]}
         elif self._registration.registered:
+            self._health.cured()
+            self.was_ready = True
             state = ModemState.BUSY if self._errands else ModemState.READY
             changes |= {"state": state, "detail": self._detail}
         else:
-            word = self._registration.word
-            changes |= {"state": ModemState.STARTING, "detail": _UNREGISTERED.get(word, "searching for a network")}
+            changes |= {"state": ModemState.STARTING, "detail": self._registration.worry}
         self._board.update(**changes)
 
-    def _counted(self, result: SendResult | None) -> dict[str, object]:
-        status = self._board.status
+    def _draw_conclusions(self, message_id: str, result: SendResult, trouble: Trouble | None) -> None:
+        """What a message's end says of the modem."""
         match result:
             case Sent():
-                return {"sent": status.sent + 1, "last_activity": self._shared.clock()}
-            case Unknown():
-                return {"unknown": status.unknown + 1, "last_activity": self._shared.clock()}
-            case Refused():
-                return {"failed": status.failed + 1, "last_activity": self._shared.clock()}
-        return {}
+                self._health.sent()
+            case Unknown("link-lost"):
+                self.lost_in_air = True
+        if trouble is None:
+            return
+        if trouble is Trouble.STORE_FULL:
+            self._board.note(STORE_FULL_NOTE, present=True)
+        if self._health.refused(message_id, trouble):
+            self._fault, self._why = Fault.REFUSING, getattr(result, "cause", "")
+        elif trouble in {Trouble.SIM, Trouble.SERVICE_CENTRE}:
+            self._reset = True
 
     def _heard(self, line: str, _pdu: str) -> None:
         """A line that nobody asked for."""
@@ -303,25 +335,33 @@ class Session:
             self._attention.set()
         elif line.startswith(("+CSQ:", "^RSSI:")):
             self._board.update(signal_dbm=answers.signal_dbm(line))
-        elif self._listening and (reference := answers.number((line,), "+CMGS:")) is not None:
-            self._late_reference = reference
-            self._tell_late()
+        elif self._predecessor.hears(line):
             self._attention.set()
         elif line.startswith("+CUSD:"):
             self._heard_ussd(line)
         elif line.startswith("+CPIN:"):
+            if line.endswith(": READY") and self._transmitter is not None:
+                self._start_signs.sim_came()
             self._call_for_start(needed=not line.endswith(": READY"))
         elif line.startswith(self._startup.dialect.restarted):
-            self._call_for_start(needed=True)
+            self._restart_heard()
+        elif line.startswith(self._startup.dialect.weak_power):
+            self._health.weak_power()
         else:
             code, colon, _ = line.partition(":")
             log.debug("modem %s: %s", self._config.id, code[:16] if colon else f"{len(line)} characters")
 
-    def _tell_late(self) -> None:
-        """Who answered must be known first: another modem may have taken the port while no process listened."""
-        if self._identified and self._late_reference is not None:
-            self._late.arrived(self._config.id, self._late_reference, self._startup.imei)
-            self._late_reference = None
+    def _restart_heard(self) -> None:
+        """Its settings are lost. Unless it starts because it was just opened or cycled, so is what it had."""
+        if not self._start_signs.heard():
+            self._call_for_start(needed=True)
+            return
+        self._fault = Fault.RESTARTED
+        self._health.weak_power()
+        self._at.restarted()
+        if not self._turn.locked():
+            self._settle()
+        self._attention.set()
 
     def _call_for_start(self, *, needed: bool) -> None:
         if needed and self._transmitter is not None:

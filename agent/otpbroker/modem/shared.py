@@ -1,7 +1,7 @@
 """What the modems of one fleet have in common: who is told, what outlives a modem's life."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from otpbroker.config.model import ModemSection
@@ -38,6 +38,28 @@ def anybody(_section: ModemSection, _identity: Identity) -> None:
     """Every modem is the right one."""
 
 
+class UsbPower(Protocol):
+    """What can be done to a modem's USB device from outside; sockets are named as in /sys/bus/usb/devices."""
+
+    async def reset(self, socket: str) -> bool:
+        """Take the device in this socket from its drivers and give it back to them. False: can't here."""
+        ...
+
+    async def cycle(self, socket: str) -> bool:
+        """Power of its hub port off and on, where the hub can. False: can't here."""
+        ...
+
+
+class NoUsbPower:
+    """Where there is no helper for it."""
+
+    async def reset(self, socket: str) -> bool:  # noqa: ARG002 # as the protocol has it
+        return False
+
+    async def cycle(self, socket: str) -> bool:  # noqa: ARG002 # as the protocol has it
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """`clock` gives Unix seconds; `on_change` is called, synchronously, when a modem's `ready` or `recovering`
@@ -52,3 +74,4 @@ class Shared:
     owed: OwedAnswers
     late_window: float = LATE_WINDOW
     confirm: Confirm = anybody
+    usb_power: UsbPower = field(default_factory=NoUsbPower)

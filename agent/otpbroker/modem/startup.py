@@ -33,6 +33,9 @@ class Startup:
         self.dialect: Dialect = GENERIC
         self.imei = ""
         self.keeps_link = False
+        self._told_of_changes = False  # +CREG=1 is in force, unless the modem has restarted since
+        self._iccid = ""
+        self._centres: dict[str, str] = {}  # by ICCID: SIM900 forgets it (gammu issue 195)
 
     async def identify(self) -> None:
         """Echo off, errors as numbers, who made it."""
@@ -52,23 +55,28 @@ class Startup:
         for command in self.dialect.start:
             await self.ask(command)
 
-    async def leave_network(self) -> bool:
-        """Leave the network and come back (27.007 section 8.2): what was in the air is over. False: it stays.
+    async def clear_air(self, owed: float) -> None:
+        """Leave the network and come back (27.007 section 8.2): what was in the air is over.
 
+        A modem that stays is waited for when the answer to a message is `owed` for so many seconds (ADR 0011).
         Raises `AtError` when it does not come back.
         """
-        if not await self._accepted("AT+CFUN=4"):
-            return False
-        await self._at.command("AT+CFUN=1")
-        return True
+        if await self._accepted("AT+CFUN=4"):
+            await self._at.command("AT+CFUN=1")
+        elif owed:
+            await self._at.late_answer("+CMGS", owed)
+        await self._at.resync(QUIET)
 
     async def read_iccid(self) -> str:
         """The SIM's own number, readable before the PIN on most modems; "" if not."""
         for command in self.dialect.iccid:
             if iccid := answers.digits(await self.ask(command), 18):
                 self._tell(iccid=iccid)
-                return iccid
-        return ""
+                break
+        else:
+            iccid = ""
+        self._iccid = iccid
+        return iccid
 
     async def read_sim(self) -> None:
         imsi = answers.digits(await self.ask("AT+CIMI"), 14)
@@ -76,7 +84,7 @@ class Startup:
 
     async def watch_registration(self) -> None:
         """Changes are told from here on, and the state of now is read."""
-        await self.ask("AT+CREG=1")
+        self._told_of_changes = await self._accepted("AT+CREG=1")
         await self.ask("AT+CEREG=1")
         await self.read_registration()
 
@@ -84,6 +92,25 @@ class Startup:
         for command in ("AT+CREG?", "AT+CEREG?"):
             for line in await self.ask(command):
                 self._registration.note(line)
+        self._tell(registration=self._registration.word)
+
+    async def lost_settings(self) -> bool:
+        """Whether the modem has certainly restarted: it does not know any more what it was set to."""
+        if not self._told_of_changes:
+            return False
+        answer = await self.ask("AT+CREG?")
+        return bool(answer) and answers.fields(answer[0])[:1] == ("0",)
+
+    async def heartbeat(self) -> None:
+        """Signal and registration anew. Raises `AtTimeout` at the first question that is not answered."""
+        for command in (self.dialect.signal, "AT+CREG?", "AT+CEREG?"):
+            try:
+                lines = await self._at.command(command)
+            except AtError:
+                continue
+            for line in lines:
+                if not self._registration.note(line):
+                    self._tell(signal_dbm=answers.signal_dbm(line))
         self._tell(registration=self._registration.word)
 
     async def prepare(self) -> str:
@@ -108,11 +135,13 @@ class Startup:
     async def _service_centre(self) -> str:
         line = await self.ask("AT+CSCA?")
         known = answers.fields(line[0])[0] if line and answers.fields(line[0]) else ""
-        wanted = self._config.smsc
+        wanted = self._config.smsc or (known or self._centres.get(self._iccid, ""))
         if wanted and wanted != known:
             kind = 145 if wanted.startswith("+") else 129  # 24.011 section 8.2.5.2: international, unknown
             if await self._accepted(f"AT+CSCA={quoted(wanted)},{kind}"):
                 known = wanted
+        if known and self._iccid:
+            self._centres[self._iccid] = known
         self._tell(smsc=known)
         return "" if known else "the SIM has no SMS service centre: set the modem's smsc"
 

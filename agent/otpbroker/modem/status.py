@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from otpbroker.events import Bus, ModemChanged, ModemState, ModemStatus
+from otpbroker.sms.submission import Refused, SendResult, Sent, Unknown
 
 # Start-up takes a SIM some 10 s to read and register; what lasts longer is not "within moments".
 MOMENTS = 15.0
@@ -53,6 +54,25 @@ class StatusBoard:
         self._bus.publish(ModemChanged(status))
         if (self.ready, self.recovering) != before:
             self._on_change()
+
+    def note(self, code: str, present: bool) -> None:
+        """Tell, or take back, what an administrator should know though the modem works."""
+        notes = self._status.notes
+        if present and code not in notes:
+            self.update(notes=(*notes, code))
+        elif not present and code in notes:
+            self.update(notes=tuple(note for note in notes if note != code))
+
+    def counted(self, result: SendResult, at: float) -> dict[str, object]:
+        """The fields of the snapshot that a message's end changes."""
+        status = self._status
+        match result:
+            case Sent():
+                return {"sent": status.sent + 1, "last_activity": at}
+            case Unknown():
+                return {"unknown": status.unknown + 1, "last_activity": at}
+            case Refused():
+                return {"failed": status.failed + 1, "last_activity": at}
 
     def _drop_hope(self) -> None:
         if self._hope is not None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from otpbroker.errors import Rejected
 from otpbroker.modem.answers import number
 from otpbroker.modem.at import AtConversation
-from otpbroker.modem.causes import retry, unclear
+from otpbroker.modem.causes import Trouble, meaning
 from otpbroker.modem.owed import LONGEST_AIR
-from otpbroker.modem.results import AtError, AtFailure, AtTimeout, LinkLost, NotSubmitted, TooLate
+from otpbroker.modem.results import AtError, AtFailure, AtTimeout, LinkLost, NotSubmitted, Restarted, TooLate
 from otpbroker.sms.submission import Refused, Retry, SendResult, Sent, Sms, Unknown
 
 log = logging.getLogger(__name__)
@@ -63,12 +63,12 @@ class Transmitter:
         self._air = air
         self._may_keep_link = keeps_link
         self._first_limit = first_limit
-        self.refusal: AtError | None = None  # why the last part was not taken
+        self.trouble: Trouble | None = None  # what a refusal of the last message tells of the modem
         self.unanswered_since: float | None = None  # of a part whose reference may still come, on the loop's clock
 
     async def send(self, parts: tuple[Part, ...], deadline: float, *, more: bool) -> SendResult:
         """Every part in order; `deadline` on the loop's clock. From the first PDU on it cannot be cancelled."""
-        self.refusal = self.unanswered_since = None
+        self.trouble = self.unanswered_since = None
         if self._may_keep_link and (more or len(parts) > 1):
             await self._keep_link()
         references: tuple[int, ...] = ()
@@ -116,6 +116,8 @@ class Transmitter:
                 return self._refused(reason, references)
             case TooLate():
                 return self._unsent("expired", references, Retry.NEVER)
+            case Restarted():
+                return self._unsent("modem-restarted", references)
             case AtTimeout():
                 return self._unsent("no-prompt", references)
             case LinkLost():
@@ -123,20 +125,27 @@ class Transmitter:
         return self._unsent("out-of-step", references)
 
     def _unanswered(self, failure: AtTimeout, begun: float, references: tuple[int, ...]) -> SendResult:
+        cause = "modem-restarted" if isinstance(failure, Restarted) else "no-answer"
         reference = number(failure.lines, "+CMGS:")
         if reference is not None:
-            return Unknown("no-answer", (*references, reference))
+            return Unknown(cause, (*references, reference))
         self.unanswered_since = begun
-        return Unknown("no-answer", references)
+        return Unknown(cause, references)
 
     def _failed(self, error: AtError, references: tuple[int, ...]) -> SendResult:
         """The modem's word on a PDU that it had."""
-        return Unknown(error.code, references) if unclear(error) else self._refused(error, references)
+        if not meaning(error).unclear:
+            return self._refused(error, references)
+        self.trouble = meaning(error).trouble
+        return Unknown(error.code, references)
 
     def _refused(self, error: AtError, references: tuple[int, ...]) -> SendResult:
-        self.refusal = error
-        log.warning("modem %s refused part %d: %s", self._modem_id, len(references) + 1, error.code)
-        return self._unsent(error.code, references, retry(error))
+        means = meaning(error)
+        self.trouble = means.trouble
+        log.warning(
+            "modem %s refused part %d: %s, %s", self._modem_id, len(references) + 1, error.code, means.words
+        )
+        return self._unsent(error.code, references, means.retry)
 
     def _unsent(self, cause: str, references: tuple[int, ...], again: Retry = Retry.LATER) -> SendResult:
         """This part certainly did not leave; whether the message did in part depends on the parts before."""

@@ -2,7 +2,7 @@
 
 import re
 
-from otpbroker.events import ModemState
+from otpbroker.events import Fault, Incident, ModemState, RecoveryStep
 from otpbroker.messaging.outcome import State
 from otpbroker.web.language import gettext, ngettext
 from otpbroker.web.language import gettext_noop as _
@@ -30,6 +30,26 @@ MESSAGE_STATES = {
     State.BLOCKED: _("Blocked"),
 }
 
+FAULTS = {
+    Fault.SILENT: _("did not answer"),
+    Fault.DEAF: _("did not answer at all"),
+    Fault.RESTARTED: _("restarted by itself"),
+    Fault.REFUSING: _("refused every message"),
+    Fault.UNWILLING: _("refused to be set up"),
+    Fault.DEAD_PORT: _("its port did not open"),
+    Fault.HANGS_UP: _("its port hung up again and again"),
+    Fault.DROPS_OUT: _("left the USB whenever it sent"),
+}
+
+STEPS = {
+    RecoveryStep.RESYNC: _("asking it until it answers"),
+    RecoveryStep.RADIO: _("leaving the network and coming back"),
+    RecoveryStep.REOPEN: _("opening its port anew"),
+    RecoveryStep.USB_RESET: _("resetting its USB device"),
+    RecoveryStep.PORT_POWER: _("switching its USB port off and on"),
+    RecoveryStep.QUARANTINE: _("leaving it alone for a while"),
+}
+
 REGISTRATIONS = {
     "home": _("home network"),
     "roaming": _("roaming"),
@@ -40,6 +60,7 @@ REGISTRATIONS = {
 
 # What an administrator should know of a modem though it works, and of one that is not there.
 NOTES = {
+    "brownout": _("It restarts by itself, leaves the USB or complains of its voltage: give it a powered USB hub."),
     "sim-moved": _("Its SIM is in another modem than before, and sends from there."),
     "sim-changed": _("Its modem has another SIM now. Nothing is sent by that until you choose it."),
 }
@@ -113,6 +134,7 @@ ERRORS = {
     "message-too-long": _("The message is too long."),
     "found-gone": _("This device is not plugged in any more, or has another SIM now."),
     "modem-busy": _("The modem is busy with a message. Try again in a moment."),
+    "modem-restarted": _("The modem restarted while it was sending."),
     "modem-not-ready": _("This modem is not ready. See why on the overview."),
     "modem-unknown": _("There is no such modem."),
     "no-answer": _("The modem did not answer in time."),
@@ -187,6 +209,21 @@ _TROUBLES = (
     _("use another stick, or give it firmware with a serial port"),
     _("plug it in again; if it stays a drive, usb_modeswitch does not know it"),
     _("correct the modem's iccid, imsi and imei, or plug the right one in"),
+    _("did not answer to a message, whose answer may still come"),
+    _("did not answer as it should, and is being brought back"),
+    _("does not answer, and is being brought back"),
+    _("has restarted by itself, and is being set up again"),
+    _("refuses every message, and is being brought back"),
+    _("refuses what it has to do, and is being brought back"),
+    _("its port does not open, and its device is being brought back"),
+    _("its port hangs up again and again, and its device is being brought back"),
+    _("leaves the bus whenever it sends: does it get enough power?"),
+    _("refuses every message: has its SIM credit? It is tried again from time to time"),
+    _("nothing brought it back, it is tried again from time to time"),
+    _("its device did not come back"),
+    _("its port hung up, and is opened anew"),
+    _("the SIM has no SMS service centre: set the modem's smsc"),
+    _("stopped"),
     _("is not there"),
     _("is used by another program"),
     _("may not be opened"),
@@ -251,6 +288,23 @@ def _filled(detail: str) -> str:
 def device(manufacturer: str, model: str) -> str:
     """What a device calls itself; makers like to put their name into both."""
     return model if model.lower().startswith(manufacturer.lower()) else f"{manufacturer} {model}".strip()
+
+
+def note(code: str) -> str:
+    """What an administrator should know of a modem; an unlisted code shows itself."""
+    return gettext(NOTES.get(code, code))
+
+
+def incident(told: Incident) -> str:
+    """What happened to a modem, and what cured it after how long."""
+    fault = gettext(FAULTS[told.fault])
+    if told.seconds is None:
+        return gettext("%(fault)s; not over yet", fault=fault)
+    seconds = f"{told.seconds:.1f}" if told.seconds < 100 else f"{told.seconds:.0f}"
+    if told.cured_by is None:
+        return gettext("%(fault)s; pulled out after %(seconds)s s", fault=fault, seconds=seconds)
+    step = gettext(STEPS[told.cured_by])
+    return gettext("%(fault)s; back after %(seconds)s s by %(step)s", fault=fault, seconds=seconds, step=step)
 
 
 def ago(seconds: float) -> str:

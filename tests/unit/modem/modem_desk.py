@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from scripted_modem import IMEI, ScriptedModem
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Misconfigured, Unavailable
-from otpbroker.events import Bus
+from otpbroker.events import Bus, RecoveryStep
 from otpbroker.modem.modem import Missing, Modem, Place
 from otpbroker.modem.owed import OwedAnswers
-from otpbroker.modem.shared import Shared
+from otpbroker.modem.shared import NoUsbPower, Shared, UsbPower
 from otpbroker.modem.sim import PinMemory
 from otpbroker.sms.submission import SendResult, Sms
 from virtual_run import now
@@ -39,16 +40,50 @@ class Late:
         self.told.append("over")
 
 
-class ConfiguredPorts:
-    """Fits `modem.Ports` for modems with a path."""
+class FakeUsbPower:
+    """Fits `UsbPower`: what was asked for, and which modem it makes well."""
 
-    async def find(self, section: ModemSection, _missing: Missing) -> Place:
+    def __init__(self, *, resets: bool = True, cycles: bool = True) -> None:
+        self.resets, self.cycles = resets, cycles
+        self.asked: list[tuple[RecoveryStep, str]] = []
+        self.heals: dict[RecoveryStep, ScriptedModem] = {}
+
+    async def reset(self, socket: str) -> bool:
+        return await self._act(RecoveryStep.USB_RESET, socket, self.resets)
+
+    async def cycle(self, socket: str) -> bool:
+        return await self._act(RecoveryStep.PORT_POWER, socket, self.cycles)
+
+    async def _act(self, step: RecoveryStep, socket: str, can: bool) -> bool:
+        self.asked.append((step, socket))
+        await asyncio.sleep(1)
+        if can and step in self.heals:
+            self.heals[step].answers = dict(ScriptedModem().answers)
+        return can
+
+
+class ConfiguredPorts:
+    """Fits `modem.Ports` for modems with a path; `port` is where it is now, if not there."""
+
+    def __init__(self) -> None:
+        self.port: str | None = None
+        self.plugged = asyncio.Event()
+        self.missing: Unavailable | None = None  # what is told once before the modem is there
+
+    async def find(self, section: ModemSection, missing: Missing) -> Place:
+        if self.missing is not None:
+            missing(self.missing, ())
+            self.missing = None
         assert section.port is not None
-        return Place(section.port)
+        return Place(self.port or section.port, section.usb or "")
 
     async def pause(self, _section: ModemSection, seconds: float) -> bool:
-        await asyncio.sleep(seconds)
-        return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.plugged.wait()
+        gone = self.plugged.is_set()
+        self.plugged.clear()
+        return gone
 
 
 class Desk:
@@ -59,18 +94,20 @@ class Desk:
         *plugged: ScriptedModem | Unavailable | Misconfigured,
         late: Late | None = None,
         pins: PinMemory | None = None,
+        usb_power: UsbPower | None = None,
         **parameters: object,
     ) -> None:
         self.plugged = list(plugged)
         self.opened: list[tuple[float, str]] = []
         self.changes = 0
         self.bus = Bus()
+        self.ports = ConfiguredPorts()
         self.late = late or Late()
         section = ModemSection.model_validate({"id": "m1", "port": "/dev/ttyUSB0", **parameters})
         self.modem = Modem(
             section,
             connect=self._connect,
-            ports=ConfiguredPorts(),
+            ports=self.ports,
             shared=Shared(
                 bus=self.bus,
                 clock=lambda: WALL,
@@ -78,6 +115,7 @@ class Desk:
                 on_change=self._changed,
                 pins=pins or PinMemory(),
                 owed=OwedAnswers(now),
+                usb_power=usb_power or NoUsbPower(),
             ),
         )
 
@@ -121,5 +159,5 @@ def message(parts: int = 1, life: float = 60.0) -> Sms:
     return Sms("id", (PDU,) * parts, now() + life)
 
 
-async def send(modem: Modem, parts: int = 1, *, more: bool = False) -> SendResult:
-    return await modem.send(message(parts), more=more)
+async def send(modem: Modem, parts: int = 1, *, more: bool = False, message_id: str = "id") -> SendResult:
+    return await modem.send(replace(message(parts), id=message_id), more=more)

@@ -11,7 +11,16 @@ from scripted_modem import IMEI, ScriptedModem
 from otpbroker.errors import Rejected
 from otpbroker.modem.at import AtConversation
 from otpbroker.modem.dialect import GENERIC
-from otpbroker.modem.results import AtError, AtTimeout, LinkLost, NotSubmitted, OutOfStep, final_result, quoted
+from otpbroker.modem.results import (
+    AtError,
+    AtTimeout,
+    LinkLost,
+    NotSubmitted,
+    OutOfStep,
+    Restarted,
+    final_result,
+    quoted,
+)
 from otpbroker.modem.timeouts import DEFAULT, QUIET, TIMEOUTS
 from virtual_run import in_virtual_time, now
 
@@ -276,6 +285,89 @@ async def test_a_hang_up_ends_the_command_in_flight_and_all_later_ones() -> None
         await conversation.command("AT+CSQ")
     with pytest.raises(LinkLost):
         await conversation.resync()
+
+
+@in_virtual_time
+async def test_a_modem_that_came_up_anew_is_not_waited_for() -> None:
+    modem = ScriptedModem({"AT+CSQ": None}, on_pdu=lambda _: None)
+    conversation = await conversation_with(modem)
+    conversation.restarted()  # nothing is in flight
+    assert conversation.in_step
+    for waiting in (conversation.command("AT+CSQ"), conversation.submit("AT+CMGS=18", PDU, limit=30)):
+        task = asyncio.create_task(waiting)
+        await asyncio.sleep(0.1)
+        began = now()
+        conversation.restarted()
+        with pytest.raises(Restarted):
+            await task
+        assert now() == began
+        assert not conversation.in_step
+        await conversation.resync()
+
+
+@in_virtual_time
+async def test_a_modem_that_came_up_anew_before_its_prompt_has_got_nothing() -> None:
+    modem = ScriptedModem()
+    modem.prompt = None
+    conversation = await conversation_with(modem)
+    task = asyncio.create_task(conversation.submit("AT+CMGS=18", PDU, limit=30))
+    await asyncio.sleep(0.1)
+    conversation.restarted()
+    with pytest.raises(NotSubmitted) as failure:
+        await task
+    assert isinstance(failure.value.reason, Restarted)
+    assert modem.pdus == []
+
+
+@in_virtual_time
+async def test_a_resync_goes_on_while_the_modem_comes_up_anew() -> None:
+    modem = ScriptedModem({"AT": None})
+    conversation = AtConversation(modem, Heard(), GENERIC.known_codes)
+    modem.start(conversation.feed, conversation.hang_up)
+    resync = asyncio.create_task(conversation.resync())
+    for _ in range(10):  # more often than it tries
+        await asyncio.sleep(0.01)
+        conversation.restarted()
+    modem.answers["AT"] = "OK"
+    await resync
+    assert conversation.in_step
+
+
+@pytest.mark.parametrize("piece", [0, 1, 5])
+@in_virtual_time
+async def test_an_echo_that_comes_back_on_between_prompt_and_pdu_spoils_nothing(piece: int) -> None:
+    modem = ScriptedModem(piece=piece)
+    conversation = await conversation_with(modem)
+
+    def answer(pdu: str) -> str:
+        modem.echo = True
+        return modem.accept(pdu)
+
+    modem.on_pdu = answer
+    assert await conversation.submit("AT+CMGS=18", PDU, limit=30) == ("+CMGS: 1",)
+    assert await conversation.command("AT+CGMM") == ("M1",)
+    assert await conversation.submit("AT+CMGS=18", PDU, limit=30) == ("+CMGS: 2",)
+    assert conversation.in_step
+
+
+@in_virtual_time
+async def test_the_echo_of_a_command_that_was_given_up_is_nobodys_answer() -> None:
+    modem = ScriptedModem({"AT+CSQ": None})
+    conversation = await conversation_with(modem)
+    with pytest.raises(AtTimeout):
+        await conversation.command("AT+CSQ")
+    resync = asyncio.create_task(conversation.resync())
+    await asyncio.sleep(0)
+    modem.say("AT+CSQ\r\r\n+CSQ: 5,99\r\n\r\nOK\r\n")
+    await resync
+    assert await conversation.command("AT+CGMM") == ("M1",)
+
+
+@in_virtual_time
+async def test_a_garbled_reference_is_no_reference() -> None:
+    modem = ScriptedModem(on_pdu=lambda _: "x7+CMGS: 12\r\n\r\nOK")
+    conversation = await conversation_with(modem)
+    assert await conversation.submit("AT+CMGS=18", PDU, limit=30) == ()
 
 
 @pytest.mark.parametrize(

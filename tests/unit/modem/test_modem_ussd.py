@@ -439,6 +439,7 @@ class TestMessages:
             began = now()
             assert isinstance(await send(modem), Refused)
             assert now() - began < 0.1
+            wire.say("\r\n+CSQ: 20,99\r\n\r\nOK\r\n")
             assert (await asking).text == BALANCE
 
     @in_virtual_time

@@ -577,7 +577,7 @@ async def test_a_lost_modem_that_is_still_there_is_opened_again() -> None:
         assert stick is not None
         stick.hang_up()
         await house.until(lambda: not house["a"].ready)
-        assert 0.3 < await house.ready("a") < 2
+        assert 0.05 < await house.ready("a") < 2
 
 
 @in_virtual_time

@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from quart import Response
 
 from otpbroker import __version__
-from otpbroker.web.api import models, models_history, models_ussd
+from otpbroker.web.api import models, models_history, models_modem, models_ussd
 from otpbroker.web.api.blocklist import LONGEST_PAGE
 from otpbroker.web.api.history import LONGEST as LONGEST_HISTORY
 from otpbroker.web.api.problem import CONTENT_TYPE, Problem
@@ -30,6 +30,7 @@ _RESPONSES: tuple[type[BaseModel], ...] = (
     models.BlockedNumber,
     models.BlocklistPage,
     models.Modems,
+    models_modem.ModemDetails,
     models_history.ModemHistory,
     models_ussd.Ussd,
     Problem,
@@ -185,6 +186,15 @@ def _paths() -> Json:
             ),
         },
         "/modems": {"get": _operation("listModems", "The modems", {"200": _gives(models.Modems, "all")}, (), [])},
+        "/modems/{modem_id}": {
+            "get": _operation(
+                "getModem",
+                "One modem: its counts and its health",
+                {"200": _gives(models_modem.ModemDetails, "the modem")},
+                ("404",),
+                [_in_path("modem_id", "as the list of modems tells it")],
+            )
+        },
         "/modems/{modem_id}/history": {
             "get": _operation(
                 "getModemHistory",

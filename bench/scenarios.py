@@ -79,6 +79,29 @@ async def throughput(folder: Path, count: int, air: float, seconds: float, share
     ]
 
 
+async def one_hung(
+    folder: Path, count: int = 8, air: float = 1.0, seconds: float = 30, share: float = 0.97
+) -> list[Row]:
+    """What the others carry while one modem takes every octet and says nothing: as much as they do without it."""
+    name = f"{count} modems with one hung, {air:g} s air"
+    async with modems(folder, count, air) as simulated:
+        healthy = simulated.ports[:-1]
+        rates = {}
+        for ports in (healthy, simulated.ports):
+            async with agent(folder / f"agent-{len(ports)}", ports) as running:
+                async with RestClient(running.port) as client:
+                    await _ready(client, len(ports))
+                if ports is not healthy:
+                    await simulated.control.set(f"modem-{count}", silent=True)
+                sent, lasted = await _load(running, clients=count * 2, seconds=seconds)
+            rates[len(ports)] = sent / lasted
+    alone, beside = rates[count - 1], rates[count]
+    return [
+        Row(f"{name}: messages/s of the others, alone / beside it", f"{alone:.2f} / {beside:.2f}", "", good=True),
+        at_least(f"{name}: the others keep of their share", 100 * beside / alone, 100 * share, "%"),
+    ]
+
+
 async def cost(folder: Path, count: int = 8, seconds: float = 10) -> list[Row]:
     """Start, speed and processor cost with no air time at all, memory after the load, and cost at rest."""
     async with modems(folder, count, air=0.0) as simulated:

@@ -1,6 +1,7 @@
 """Hundreds of modems pulled out, put back elsewhere, renumbered and swapped while messages are sent."""
 
 import asyncio
+import itertools
 import random
 import tempfile
 import time
@@ -152,8 +153,8 @@ async def run(seed: int, events: int = 200) -> Verdict:
 
 
 async def _traffic(at: Site) -> None:
-    while True:
-        await at.submit()
+    for number in itertools.count():
+        await at.submit(parts=2 if number % 5 == 0 else 1)
         await asyncio.sleep(_PACE)
 
 

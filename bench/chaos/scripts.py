@@ -96,6 +96,16 @@ async def _broken_port(at: Site, modem: SimulatedModem) -> None:
     at.usb.renumber([socket])
 
 
+async def _late_ok(at: Site, modem: SimulatedModem) -> None:
+    """The answer comes when it was given up, while another message is in the air that will be refused."""
+    modem.change(next_sends=("late-ok", *["error"] * 3), late=_ANSWER + 2)
+    await at.until(lambda: len(modem.behaviour.next_sends) < 4, 20)
+    await asyncio.sleep(1.0)
+    modem.change(air=3.0)
+    await asyncio.sleep(_ANSWER + 4)
+    modem.change(air=_AIR)
+
+
 async def _slow(at: Site, modem: SimulatedModem) -> None:
     """One message takes 30 s in the air; whoever gave it up must not take its answer for another's."""
     cmgs = modem.counters.cmgs
@@ -120,7 +130,7 @@ SCRIPTS = (
     Script("silence", _knobs(14.0, silent=True), give_up=_PROMPT, unknown=1),
     Script("lost prompt", _once("lost-prompt"), give_up=_PROMPT),
     Script("lost OK", _once("lost-ok"), give_up=_ANSWER, unknown=1),
-    Script("late OK", _once("late-ok", late=12.0), give_up=_ANSWER, unknown=1),
+    Script("late OK", _late_ok, give_up=_ANSWER, unknown=1),
     Script("garbage", _knobs(8.0, garbage=0.02, noise=12), give_up=_PROMPT, unknown=3),
     Script("URC storm", _knobs(8.0, storm=0.005)),
     Script("CMS ERROR 38", _knobs(6.0, every_send="error", cms_error=38)),

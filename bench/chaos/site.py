@@ -71,10 +71,10 @@ class Site:
     async def ready(self, *names: str, seconds: float = 30) -> None:
         await self.until(lambda: all(self[name].ready for name in names), seconds)
 
-    async def submit(self, prefix: str = "62812") -> None:
+    async def submit(self, prefix: str = "62812", *, parts: int = 1) -> None:
         """One more message, to a receiver of its own."""
         number = next(self._numbers)
-        text = f"Kode Anda {number:06d}"
+        text = f"Kode Anda {number:06d}" + " jangan diberikan kepada siapa pun," * (5 * (parts - 1))
         command = SendSms(f"{prefix}{number:08d}", text)
         try:
             outcome = await self._dispatcher.submit(command, _CALLER)

@@ -1,0 +1,187 @@
+"""USB modems are pulled out of the machine and put back, in other sockets and another order, while it sends."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from card_copy import CardCopy, copy_of
+from machine import SHELL_DEVICE, Kind, Vm, booted
+from test_first_boot import failed_units
+
+from image.commands import Commands
+from image.personalise import Wishes, personalise
+from otpbroker.modem.simulator import Phone, SimulatedModem, identity_of
+
+SEED = 20261126
+EVENTS = 20
+MODEMS = 3  # the machine has four sockets
+AIR = (0.2, 0.6)
+BREATH = (2.0, 8.0)  # seconds between events
+READY_LIMIT = 120.0  # seconds from a plug to the modem's being ready, in a machine that is emulated on a busy host
+SEND_LIMIT = 400.0  # longer than a message lives
+
+# Runs in the machine: one message after the other until it may stop, then the last word on each.
+TRAFFIC = """
+import json, pathlib, time, urllib.error, urllib.request
+head = {"Authorization": "Basic KEY", "Content-Type": "application/json"}
+def ask(path, body=None, **more):
+    asked = urllib.request.Request("http://127.0.0.1:8889/api/v1/messages" + path, body, head | more)
+    return json.load(urllib.request.urlopen(asked, timeout=70))
+sent, refused = {}, 0
+while not pathlib.Path("/run/chaos-is-over").exists():
+    number = len(sent) + refused
+    body = {"receiver": f"62812{number:08d}", "text": f"Kode Anda {number:06d}"}
+    try:
+        sent[ask("", json.dumps(body).encode())["id"]] = body["text"]
+    except urllib.error.HTTPError as answer:
+        if answer.code not in (401, 503):  # the user is not loaded yet; no modem is ready
+            raise
+        refused += 1
+    time.sleep(0.7)
+ends = {}
+for name, text in sent.items():
+    while not (known := ask("/" + name, Prefer="wait=50"))["final"]:
+        pass
+    ends[text] = known["state"]
+print(json.dumps({"ends": ends, "refused": refused}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The machine, and the modems beside it."""
+
+    vm: Vm
+    modems: Sequence[SimulatedModem]
+
+    async def plug(self, modem: SimulatedModem) -> None:
+        await self.vm.plug_modem(modem.plug(), modem.name)
+
+    async def unplug(self, modem: SimulatedModem) -> None:
+        await self.vm.unplug(modem.name)
+        modem.unplug()
+
+    @property
+    def there(self) -> list[SimulatedModem]:
+        return [modem for modem in self.modems if modem.path is not None]
+
+    @property
+    def out(self) -> list[SimulatedModem]:
+        return [modem for modem in self.modems if modem.path is None]
+
+
+@pytest.fixture
+def card_with_modems(image: Path, kind: Kind, in_ram: Path) -> CardCopy:
+    """A unit that is told of its modems by what they are, not where."""
+    modems = [{"id": f"modem-{index}", "imei": identity_of(index).imei} for index in range(1, MODEMS + 1)]
+    (in_ram / "chaos.yaml").write_text(yaml.safe_dump({"modems": modems}))
+    personalise(
+        1, in_ram / "chaos-units", Wishes(country="ID", config=in_ram / "chaos.yaml"), Commands(in_ram / "log")
+    )
+    card = copy_of(image, in_ram / "chaos", device=SHELL_DEVICE[kind])
+    card.put_on_boot("otpbroker/config.yaml", (in_ram / "chaos-units/unit-001/config.yaml").read_bytes())
+    return card
+
+
+@pytest.mark.timeout(3000)
+async def test_messages_end_truly_whatever_happens_to_the_modems(card_with_modems: CardCopy, kind: Kind) -> None:
+    if kind == "raspi3b":
+        pytest.skip("its one USB serial port is the tests' shell")
+    dice = random.Random(SEED)
+    phone = Phone(limit=100_000)
+    modems = [SimulatedModem(identity_of(index), phone) for index in range(1, MODEMS + 1)]
+    for modem in modems:
+        modem.change(air=AIR)
+    async with booted(card_with_modems, kind=kind) as vm:
+        assert await vm.settled() == "running", await failed_units(vm)
+        bench = Bench(vm, modems)
+        key = await api_user(vm)
+        async with traffic(vm, key) as told:
+            for modem in modems:
+                await bench.plug(modem)
+            await all_send(phone, modems)
+            for number in range(EVENTS):
+                print(f"event {number}: {await one_event(bench, phone, dice)}")
+                await asyncio.sleep(dice.uniform(*BREATH))
+            for modem in bench.out:
+                await bench.plug(modem)
+            await all_send(phone, modems)  # each is found again, wherever it is now
+        assert await failed_units(vm) == []
+    for modem in modems:
+        modem.close()
+    judge(told, phone)
+
+
+async def one_event(bench: Bench, phone: Phone, dice: random.Random) -> str:
+    """One modem that is well is left alone."""
+    there, out = bench.there, bench.out
+    what = dice.choice(["pull", "put", "again", "other order"])
+    if out and (what == "put" or len(there) == 1):
+        modem = dice.choice(out)
+        await bench.plug(modem)
+        return f"put {modem.name}"
+    chosen = dice.sample(there, 2 if what == "other order" and len(there) > 2 else 1)
+    await one_sends(phone, [modem for modem in there if modem not in chosen])
+    for modem in chosen:
+        await bench.unplug(modem)
+    if what == "pull":
+        return f"pull {chosen[0].name}"
+    for modem in reversed(chosen):
+        await bench.plug(modem)
+    return f"{what}: {', '.join(modem.name for modem in chosen)}"
+
+
+async def one_sends(phone: Phone, modems: Sequence[SimulatedModem]) -> None:
+    """Wait for a new message that came by one of these."""
+    names = {modem.name for modem in modems}
+    await phone.wait_for(lambda message: message.modem in names, within=READY_LIMIT, after=phone.revision)
+
+
+async def all_send(phone: Phone, modems: Sequence[SimulatedModem]) -> None:
+    for modem in modems:
+        await one_sends(phone, [modem])
+
+
+def judge(told: dict[str, Any], phone: Phone) -> None:
+    ends: dict[str, str] = told["ends"]
+    arrived = {message.text: message.copies for message in phone.messages}
+    states = list(ends.values())
+    print(f"{len(ends)} messages, {states.count('unknown')} unknown, {told['refused']} turned away")
+    assert set(states) <= {"sent", "unknown"}, "a modem was there, but the message did not leave"
+    assert {text: arrived.get(text, 0) for text, state in ends.items() if state == "sent"} == {
+        text: 1 for text, state in ends.items() if state == "sent"
+    }
+    assert max(arrived.values()) == 1, "a message came twice"
+    assert states.count("unknown") <= 2 * EVENTS, "unknown is for what was in the air when its modem was pulled"
+    assert states.count("sent") > 2 * EVENTS, "hardly anything was sent: the test proves nothing"
+
+
+async def api_user(vm: Vm) -> str:
+    """The credentials of an application server, as the Basic scheme wants them."""
+    told = await vm.out(
+        "password=$(otpbroker add-api-user shop --generate 2>/dev/null) && systemctl reload otpbroker"
+        ' && printf "shop:%s" "$password" | base64 --wrap 0'
+    )
+    return told.strip()
+
+
+@asynccontextmanager
+async def traffic(vm: Vm, key: str) -> AsyncIterator[dict[str, Any]]:
+    """Messages by REST within the block; what became of them is told at its end."""
+    told: dict[str, Any] = {}
+    sending = asyncio.create_task(vm.run("python3 -", text=TRAFFIC.replace("KEY", key), seconds=2400))
+    try:
+        yield told
+        await vm.run("touch /run/chaos-is-over")
+        told |= json.loads((await asyncio.wait_for(sending, SEND_LIMIT)).output)
+    finally:
+        sending.cancel()
+        with suppress(asyncio.CancelledError):
+            await sending

@@ -16,7 +16,7 @@ _OWN_PREFIX = "62811"  # of the modem that will fail; the other two share all ot
 _OTHER_PREFIX = "62812"
 _AIR = (0.05, 0.15)
 _PACE = 0.1  # seconds between messages
-_WARM = 2.0  # seconds of traffic before the fault: the usual air time is known then
+_AWAKE = 22.0  # seconds after its opening a modem that says that it starts has been reset, and nothing else
 _BACK_LIMIT = 75.0  # seconds from the end of the fault to the next message: an answer may be owed for 60
 _END_LIMIT = 60.0
 
@@ -30,14 +30,15 @@ Fault = Callable[[Site, SimulatedModem], Awaitable[None]]
 class Script:
     """`fault` begins and ends the fault. `give_up`: seconds that the modem may keep a message from the others.
 
-    `unknown`: how many messages may end so. `comes_back`: the modem sends again without hands.
+    `unknown`: how many messages may end so. `warm`: seconds of traffic before the fault, so that the usual air time
+    is known then.
     """
 
     name: str
     fault: Fault
     give_up: float = 0.0
     unknown: int = 0
-    comes_back: bool = True
+    warm: float = 2.0
 
 
 def _knobs(seconds: float, **knobs: object) -> Fault:
@@ -127,7 +128,7 @@ async def _echo(_site: Site, modem: SimulatedModem) -> None:
 
 
 SCRIPTS = (
-    Script("silence", _knobs(14.0, silent=True), give_up=_PROMPT, unknown=1),
+    Script("silence", _knobs(14.0, silent=True), give_up=_ANSWER, unknown=1),
     Script("lost prompt", _once("lost-prompt"), give_up=_PROMPT),
     Script("lost OK", _once("lost-ok"), give_up=_ANSWER, unknown=1),
     Script("late OK", _late_ok, give_up=_ANSWER, unknown=1),
@@ -145,10 +146,10 @@ SCRIPTS = (
     Script("half-dead port", _knobs(14.0, every_send="ignored"), give_up=_PROMPT),
     Script("EIO", _broken_port, unknown=1),
     Script("slow 30 s", _slow, give_up=_ANSWER, unknown=1),
-    Script("reset in the middle", _resets, give_up=_ANSWER, unknown=1),
+    Script("reset in the middle", _resets, give_up=_ANSWER, unknown=1, warm=_AWAKE),
     Script("echo comes back on", _echo),
     # Beyond the twenty
-    Script("mute", _knobs(14.0, mute=True), give_up=_PROMPT, unknown=1),
+    Script("mute", _knobs(14.0, mute=True), give_up=_ANSWER, unknown=1),
     Script("slow answers", _knobs(20.0, latency=30.0), give_up=_PROMPT),
 )
 
@@ -170,10 +171,9 @@ async def run(script: Script) -> Verdict:
             await at.ready(*(modem.name for modem in modems))
             traffic = asyncio.create_task(_traffic(at))
             try:
-                await asyncio.sleep(_WARM)
+                await asyncio.sleep(script.warm)
                 await script.fault(at, faulty)
-                if script.comes_back:
-                    await _sends_again(phone)
+                await _sends_again(phone)
             finally:
                 traffic.cancel()
                 await asyncio.gather(traffic, return_exceptions=True)

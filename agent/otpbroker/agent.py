@@ -18,7 +18,9 @@ from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.report import Report
 from otpbroker.modem.fleet import Fleet
+from otpbroker.modem.hotplug import UdevPorts
 from otpbroker.modem.sim import PinMemory
+from otpbroker.modem.usb import PortSource
 from otpbroker.sealing import key_file
 from otpbroker.supervise import supervise
 from otpbroker.web.access import Access
@@ -53,8 +55,13 @@ class Ready:
 class Agent:
     """Every part of the device's program, from the configuration to the listeners."""
 
-    def __init__(self, folders: Folders, store: Store, clock: Clock | None = None) -> None:
-        """Raises `Misconfigured` when the journal can't be opened."""
+    def __init__(
+        self, folders: Folders, store: Store, clock: Clock | None = None, ports: PortSource | None = None
+    ) -> None:
+        """`ports` tells what is plugged in, by default udev does.
+
+        Raises `Misconfigured` when the journal can't be opened.
+        """
         self._folders = folders
         self._clock = clock or Clock()
         self.store = store
@@ -63,7 +70,9 @@ class Agent:
         self._report = Report(folders.log, self._journal, lambda: store.config.sms.report_days)
         self._in_air = InAir()
         pins = PinMemory(folders.state / "refused-pins", key_file(folders.key))
-        self.fleet = Fleet(self.bus, self._clock.now, self._in_air, self._senders_changed, pins=pins)
+        self.fleet = Fleet(
+            self.bus, self._clock.now, self._in_air, self._senders_changed, ports=ports or UdevPorts(), pins=pins
+        )
         self.dispatcher = Dispatcher(
             config=lambda: store.config,
             fleet=self.fleet,
@@ -108,7 +117,7 @@ class Agent:
             await _cancel(serving, stopping)
             try:
                 async with asyncio.timeout(STOP_LIMIT):
-                    await self.fleet.apply(())
+                    await self.fleet.stop()
             except TimeoutError:
                 _log.warning("a modem did not end in time")
             await _cancel(working)
@@ -146,6 +155,7 @@ class Agent:
         admin = create_admin_app(
             store=store,
             dispatcher=self.dispatcher,
+            plugged=self.fleet,
             monitor=monitor,
             sessions=Sessions(lambda: store.config.admin, self._clock),
             setup_code=self.setup_code,

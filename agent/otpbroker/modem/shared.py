@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from otpbroker.config.model import ModemSection
 from otpbroker.events import Bus
+from otpbroker.modem.identity import Identity
 from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.sim import PinMemory
 
@@ -25,6 +27,17 @@ class LateAnswers(Protocol):
         ...
 
 
+Confirm = Callable[[ModemSection, Identity], None]
+"""What a modem says of itself while it starts: raises `Unavailable` when it is not the one that its section names.
+
+Asked before a PIN is given and before the first message is sent.
+"""
+
+
+def anybody(_section: ModemSection, _identity: Identity) -> None:
+    """Every modem is the right one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """`clock` gives Unix seconds; `on_change` is called, synchronously, when a modem's `ready` or `recovering`
@@ -38,3 +51,4 @@ class Shared:
     pins: PinMemory
     owed: OwedAnswers
     late_window: float = LATE_WINDOW
+    confirm: Confirm = anybody

@@ -49,6 +49,7 @@ class Verdict:
     turned_away: int  # told at once that no modem is there
     lost: tuple[str, ...]  # what was wrong with each
     doubles: tuple[str, ...]
+    astray: tuple[str, ...]  # came from another number than the chosen modem's
     longest_hold: float | None  # of a message that no fault touched
     next_modem: float | None  # the longest that a message was kept from the next modem by one that failed
     give_up: float = 0.0  # seconds that a modem may keep a message before others get it
@@ -99,6 +100,7 @@ class Ledger:
         name: str,
         phone: Phone,
         *,
+        number_of: Callable[[str], str],
         touched: Callable[[Entry], bool],
         kept: Callable[[Entry], float | None] = lambda entry: entry.kept,
         give_up: float = 0.0,
@@ -106,13 +108,15 @@ class Ledger:
     ) -> Verdict:
         """Hold every outcome against the phone. In these runs some healthy modem is always there.
 
-        `touched`: whether a fault had to do with the message; `kept`: how long a faulty modem kept it from others.
+        `number_of`: from which number a modem sends; `touched`: whether a fault had to do with the message; `kept`:
+        how long a faulty modem kept it from others.
         """
-        arrived = {message.text: message.copies for message in phone.messages}
-        lost, doubles = [], []
+        arrived = {message.text: message for message in phone.messages}
+        lost, doubles, astray = [], [], []
         counts: dict[State, int] = {}
         for message_id, entry in self._entries.items():
-            copies = arrived.get(entry.text, 0)
+            message = arrived.get(entry.text)
+            copies = message.copies if message is not None else 0
             if entry.outcome is None:
                 lost.append(f"{message_id} never ended, had by {entry.had_by}")
                 continue
@@ -123,6 +127,8 @@ class Ledger:
                 doubles.append(what)
             elif state not in {State.SENT, State.UNKNOWN} or (state is State.SENT and not copies):
                 lost.append(what)
+            if message is not None and message.sender != number_of(entry.outcome.modem_id or ""):
+                astray.append(f"{what}, from {message.sender}")
         entries = self._entries.values()
         return Verdict(
             name,
@@ -130,6 +136,7 @@ class Ledger:
             self.turned_away,
             tuple(lost),
             tuple(doubles),
+            tuple(astray),
             max((entry.hold for entry in entries if not touched(entry)), default=None),
             max((seconds for entry in entries if (seconds := kept(entry)) is not None), default=None),
             give_up,
@@ -140,7 +147,7 @@ class Ledger:
 def table(verdicts: Iterable[Verdict]) -> str:
     """Markdown."""
     head = (
-        *("run", "messages", "sent", "unknown", "failed", "lost", "silent doubles"),
+        *("run", "messages", "sent", "unknown", "failed", "lost", "silent doubles", "by a wrong SIM"),
         *("longest hold of others, s", "to the next modem, s (given up after)"),
         "replug to sending, s: median / worst",
     )
@@ -152,6 +159,7 @@ def table(verdicts: Iterable[Verdict]) -> str:
             str(sum(verdict.of(state) for state in (State.FAILED, State.EXPIRED))),
             str(len(verdict.lost)),
             str(len(verdict.doubles)),
+            str(len(verdict.astray)),
             _seconds(verdict.longest_hold),
             "" if verdict.next_modem is None else f"{verdict.next_modem:.2f} ({verdict.give_up:g})",
             f"{statistics.median(verdict.replug):.2f} / {max(verdict.replug):.2f}" if verdict.replug else "",

@@ -24,6 +24,7 @@ async def chaos(_folder: Path) -> list[Row]:
     return [
         at_most(f"chaos, {total} messages: lost", sum(len(verdict.lost) for verdict in verdicts), 0, ""),
         at_most("chaos: silent doubles", sum(len(verdict.doubles) for verdict in verdicts), 0, ""),
+        at_most("chaos: by a wrong SIM", sum(len(verdict.astray) for verdict in verdicts), 0, ""),
         Row("chaos: longest hold of a message that no fault touched", f"{max(holds):.2f} s", "", good=True),
         at_most("chaos: to the next modem after giving up", late, _AFTER_GIVING_UP, "s"),
         at_most(f"chaos: from plugging in to sending, worst of {len(replugs)}", max(replugs), _REPLUG, "s"),

@@ -18,10 +18,11 @@ Event = Callable[[Sequence[SimulatedModem]], Awaitable[None]]
 MODEMS = 6
 UNTOUCHED = 2  # ready modems that an event leaves alone at least
 _SOCKETS = tuple(f"1-1.{number}" for number in range(1, MODEMS + 3))  # two more than modems
-_AIR = (0.05, 0.3)
-_PACE = 0.12  # seconds between messages: what the modems that are left alone can carry
+_AIR = (0.05, 0.2)
+_PACE = 0.09  # seconds between messages: what the modems that are left alone can carry
 _GAPS = (0.05, 0.4)  # seconds between events
 _READY_LIMIT = 60.0
+_PROMPT = 5.0  # seconds: what a modem that was just reset is waited for
 _END_LIMIT = 60.0
 
 
@@ -51,11 +52,11 @@ class Hands:
             await asyncio.sleep(self._dice.uniform(*_GAPS))
         for modem in self._out():
             self._plug(modem)
-        await self._at.ready(*(modem.name for modem in self._at.modems))
+        await self._at.ready(*self._at.modems)
 
     async def _others_ready(self, chosen: Sequence[SimulatedModem]) -> None:
         """A healthy modem is there whatever the event does."""
-        names = [modem.name for modem in self._at.modems if modem not in chosen]
+        names = [self._at.wiring.section_of(modem) for modem in self._at.modems if modem not in chosen]
         await self._at.until(lambda: sum(self._at[name].ready for name in names) >= UNTOUCHED, _READY_LIMIT)
 
     async def _pull(self, chosen: Sequence[SimulatedModem]) -> None:
@@ -91,7 +92,7 @@ class Hands:
     async def _fall_out(self, chosen: Sequence[SimulatedModem]) -> None:
         """Its next message is received, but it is unplugged before it can say so."""
         modem = chosen[0]
-        await self._at.ready(modem.name)
+        await self._at.ready(modem)
         self._settle(modem)
         modem.change(next_sends=("unplug",))
         await self._at.until(lambda: modem.path is None, _READY_LIMIT)
@@ -114,13 +115,14 @@ class Hands:
         taken = {device.socket for device in self._at.usb.devices}
         free = socket or self._dice.choice([each for each in _SOCKETS if each not in taken])
         modem.change(next_sends=())
-        self._at.usb.plug(modem, free, interfaces=2, at_interface=self._dice.randrange(2))
+        self._at.usb.plug(modem, free)
         self._plugged_at[modem.name] = time.time()
 
     def _settle(self, modem: SimulatedModem) -> None:
         """How long the modem's last plug took, if it got so far before it is pulled again."""
+        name = self._at.wiring.section_of(modem)
         plugged_at = self._plugged_at.pop(modem.name, None)
-        if plugged_at is not None and (begun := self._at.ledger.begun_by(modem.name, plugged_at)) is not None:
+        if plugged_at is not None and (begun := self._at.ledger.begun_by(name, plugged_at)) is not None:
             self.replug.append(begun - plugged_at)
 
     def finish(self) -> None:
@@ -137,9 +139,9 @@ async def run(seed: int, events: int = 200) -> Verdict:
             hands = Hands(at, random.Random(seed))  # noqa: S311 # chooses events, guards nothing
             for modem, socket in zip(modems, _SOCKETS, strict=False):
                 modem.change(air=_AIR)
-                at.usb.plug(modem, socket, interfaces=2, at_interface=1)
+                at.usb.plug(modem, socket)
             await at.fleet.apply(map(at.wiring.section, modems))
-            await at.ready(*(modem.name for modem in modems))
+            await at.ready(*modems)
             traffic = asyncio.create_task(_traffic(at))
             try:
                 await hands.work(events)
@@ -149,7 +151,7 @@ async def run(seed: int, events: int = 200) -> Verdict:
                 await asyncio.gather(traffic, return_exceptions=True)
             await at.finish(_END_LIMIT)
             hands.finish()
-            return at.ledger.judge(f"{events} events, seed {seed}", phone, touched=_touched, replug=hands.replug)
+            return at.judge(f"{events} events, seed {seed}", touched=_touched, give_up=_PROMPT, replug=hands.replug)
 
 
 async def _traffic(at: Site) -> None:

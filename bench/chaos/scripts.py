@@ -168,7 +168,7 @@ async def run(script: Script) -> Verdict:
                 at.wiring.section(modem, pin=_PIN, default=modem is not faulty, prefixes=_prefixes(modem, faulty))
                 for modem in modems
             )
-            await at.ready(*(modem.name for modem in modems))
+            await at.ready(*modems)
             traffic = asyncio.create_task(_traffic(at))
             try:
                 await asyncio.sleep(script.warm)
@@ -178,7 +178,7 @@ async def run(script: Script) -> Verdict:
                 traffic.cancel()
                 await asyncio.gather(traffic, return_exceptions=True)
             await at.finish(_END_LIMIT)
-            return at.ledger.judge(script.name, phone, touched=_touched, kept=_kept, give_up=script.give_up)
+            return at.judge(script.name, touched=_touched, kept=_kept, give_up=script.give_up)
 
 
 def _prefixes(modem: SimulatedModem, faulty: SimulatedModem) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bench.chaos.ledger import Entry, Ledger
+from bench.chaos.ledger import Entry, Ledger, Verdict
 from bench.chaos.wiring import Wiring
 from otpbroker.clock import Clock
 from otpbroker.config.model import Config, DeviceSection, SmsSection
@@ -24,7 +24,7 @@ from otpbroker.modem.simulator import Phone, SimulatedBus, SimulatedModem
 
 _CALLER = Origin("rest", "chaos")
 _NOWHERE = Path("/nonexistent")  # no block list, no report
-LAG = 0.0  # seconds that udev takes to tell of a device
+LAG = 0.03  # seconds that udev takes to tell of a device
 
 
 class Site:
@@ -34,7 +34,7 @@ class Site:
         self.modems = tuple(modems)
         self.phone = phone
         self.usb = SimulatedBus(folder / "dev", lag=LAG)
-        self.wiring = Wiring(self.usb, folder / "by-id")
+        self.wiring = Wiring(self.usb)
         self.bus = Bus()
         self.ledger = Ledger(self.bus)
         self.journal = Journal(folder)
@@ -68,7 +68,9 @@ class Site:
                     if true():
                         return
 
-    async def ready(self, *names: str, seconds: float = 30) -> None:
+    async def ready(self, *modems: SimulatedModem, seconds: float = 30) -> None:
+        """Until all of them take messages."""
+        names = [self.wiring.section_of(modem) for modem in modems]
         await self.until(lambda: all(self[name].ready for name in names), seconds)
 
     async def submit(self, prefix: str = "62812", *, parts: int = 1) -> None:
@@ -91,10 +93,30 @@ class Site:
             left = max(0.0, end - asyncio.get_running_loop().time())
             self.ledger.close(await self._dispatcher.outcome(message_id, caller=None, wait=left))
 
+    def judge(
+        self,
+        name: str,
+        *,
+        touched: Callable[[Entry], bool],
+        kept: Callable[[Entry], float | None] = lambda entry: entry.kept,
+        give_up: float = 0.0,
+        replug: Iterable[float] = (),
+    ) -> Verdict:
+        """See `Ledger.judge`."""
+        return self.ledger.judge(
+            name,
+            self.phone,
+            number_of=self.wiring.number_of,
+            touched=touched,
+            kept=kept,
+            give_up=give_up,
+            replug=replug,
+        )
+
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for part in (self.ledger.run, self.wiring.run, self._dispatcher.run, self.fleet.run):
+            for part in (self.ledger.run, self._dispatcher.run, self.fleet.run):
                 group.create_task(part())
 
     def _senders_changed(self) -> None:
@@ -111,7 +133,7 @@ async def site(folder: Path, modems: Sequence[SimulatedModem], phone: Phone) -> 
         yield made
     finally:
         made.bus.close()
-        await made.fleet.apply(())
+        await made.fleet.stop()
         running.cancel()
         (end,) = await asyncio.gather(running, return_exceptions=True)
         made.usb.close()

@@ -18,6 +18,7 @@ def test_two_hundred_events_lose_nothing_and_double_nothing() -> None:
     print(table([verdict]))
     assert verdict.lost == ()
     assert verdict.doubles == ()
+    assert verdict.astray == (), "a message left by another SIM than its modem's"
     assert verdict.of(State.UNKNOWN) <= EVENTS, "unknown is for what was in the air when its modem was pulled"
     assert verdict.of(State.SENT) > EVENTS, "hardly anything was sent: the test proves nothing"
     assert verdict.longest_hold is not None

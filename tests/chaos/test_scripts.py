@@ -43,6 +43,7 @@ def test_every_message_is_final_and_true_and_the_others_do_not_notice(
         raise verdict
     assert verdict.lost == ()
     assert verdict.doubles == ()
+    assert verdict.astray == ()
     assert verdict.turned_away == 0
     assert verdict.of(State.UNKNOWN) <= script.unknown
     assert verdict.longest_hold is not None

@@ -21,7 +21,8 @@ from otpbroker.modem.simulator import Phone, SimulatedModem, identity_of
 
 SEED = 20261126
 EVENTS = 20
-MODEMS = 3  # the machine has four sockets
+MODEMS = 3
+SOCKETS = (1, 2, 3)  # adapters are asked who hangs on them only in sockets that the configuration names
 AIR = (0.2, 0.6)
 BREATH = (2.0, 8.0)  # seconds between events
 READY_LIMIT = 120.0  # seconds from a plug to the modem's being ready, in a machine that is emulated on a busy host
@@ -60,17 +61,25 @@ class Bench:
 
     vm: Vm
     modems: Sequence[SimulatedModem]
+    sockets: dict[str, int]  # that the modems are in, by their names
 
-    async def plug(self, modem: SimulatedModem) -> None:
-        await self.vm.plug_modem(modem.plug(), modem.name)
+    async def plug(self, modem: SimulatedModem, socket: int) -> None:
+        await self.vm.plug_modem(modem.plug(), modem.name, socket=socket)
+        self.sockets[modem.name] = socket
 
-    async def unplug(self, modem: SimulatedModem) -> None:
+    async def unplug(self, modem: SimulatedModem) -> int:
+        """Which socket it was in."""
         await self.vm.unplug(modem.name)
         modem.unplug()
+        return self.sockets.pop(modem.name)
 
     @property
     def there(self) -> list[SimulatedModem]:
         return [modem for modem in self.modems if modem.path is not None]
+
+    @property
+    def free(self) -> list[int]:
+        return [socket for socket in SOCKETS if socket not in self.sockets.values()]
 
     @property
     def out(self) -> list[SimulatedModem]:
@@ -79,8 +88,10 @@ class Bench:
 
 @pytest.fixture
 def card_with_modems(image: Path, kind: Kind, in_ram: Path) -> CardCopy:
-    """A unit that is told of its modems by what they are, not where."""
-    modems = [{"id": f"modem-{index}", "imei": identity_of(index).imei} for index in range(1, MODEMS + 1)]
+    """A unit that knows its modems by their SIMs, wherever they are."""
+    modems = [
+        {"id": f"modem-{socket}", "iccid": identity_of(socket).iccid, "usb": f"1-{socket}"} for socket in SOCKETS
+    ]
     (in_ram / "chaos.yaml").write_text(yaml.safe_dump({"modems": modems}))
     personalise(
         1, in_ram / "chaos-units", Wishes(country="ID", config=in_ram / "chaos.yaml"), Commands(in_ram / "log")
@@ -101,17 +112,17 @@ async def test_messages_end_truly_whatever_happens_to_the_modems(card_with_modem
         modem.change(air=AIR)
     async with booted(card_with_modems, kind=kind) as vm:
         assert await vm.settled() == "running", await failed_units(vm)
-        bench = Bench(vm, modems)
+        bench = Bench(vm, modems, {})
         key = await api_user(vm)
         async with traffic(vm, key) as told:
-            for modem in modems:
-                await bench.plug(modem)
+            for modem, socket in zip(modems, SOCKETS, strict=True):
+                await bench.plug(modem, socket)
             await all_send(phone, modems)
             for number in range(EVENTS):
                 print(f"event {number}: {await one_event(bench, phone, dice)}")
                 await asyncio.sleep(dice.uniform(*BREATH))
             for modem in bench.out:
-                await bench.plug(modem)
+                await bench.plug(modem, bench.free[0])
             await all_send(phone, modems)  # each is found again, wherever it is now
         assert await failed_units(vm) == []
     for modem in modems:
@@ -124,17 +135,16 @@ async def one_event(bench: Bench, phone: Phone, dice: random.Random) -> str:
     there, out = bench.there, bench.out
     what = dice.choice(["pull", "put", "again", "other order"])
     if out and (what == "put" or len(there) == 1):
-        modem = dice.choice(out)
-        await bench.plug(modem)
-        return f"put {modem.name}"
+        modem, socket = dice.choice(out), dice.choice(bench.free)
+        await bench.plug(modem, socket)
+        return f"put {modem.name} into {socket}"
     chosen = dice.sample(there, 2 if what == "other order" and len(there) > 2 else 1)
     await one_sends(phone, [modem for modem in there if modem not in chosen])
-    for modem in chosen:
-        await bench.unplug(modem)
+    sockets = [await bench.unplug(modem) for modem in chosen]
     if what == "pull":
         return f"pull {chosen[0].name}"
-    for modem in reversed(chosen):
-        await bench.plug(modem)
+    for modem, socket in zip(chosen, reversed(sockets), strict=True):  # two exchange their sockets
+        await bench.plug(modem, socket)
     return f"{what}: {', '.join(modem.name for modem in chosen)}"
 
 

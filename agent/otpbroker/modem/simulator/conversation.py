@@ -234,7 +234,7 @@ class Conversation:
             self._answer([], f"+CMS ERROR: {refusal}")
             return
         reference = equipment.next_reference()
-        self._network.carry(equipment.identity.name, part)
+        self._network.carry(equipment.identity.name, equipment.identity.msisdn, part)
         if part.status_report and equipment.behaviour.status_report is not None:
             self._timers.after(equipment.behaviour.status_report, lambda: self._report(part.receiver, reference))
         sent: list[Lines] = [(f"+CMGS: {reference}",)]

@@ -45,9 +45,9 @@ class Network:
             validity = validity.timestamp() - self._clock.now()
         return Part(submit.receiver.value, submit.user_data, validity, submit.status_report)
 
-    def carry(self, modem: str, part: Part) -> None:
-        """Bring a part to its recipient."""
-        self._phone.receive(modem, part)
+    def carry(self, modem: str, sender: str, part: Part) -> None:
+        """Bring a part to its recipient, from the number of the modem's card."""
+        self._phone.receive(modem, part, sender)
 
     def deliver(self, sender: str, text: str) -> str:
         """An SMS-DELIVER in one part; raises `ValueError` if it would need more."""

@@ -1,10 +1,11 @@
 """What was promised about each message, and what its recipient's phone says: the phone is right."""
 
 import statistics
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from otpbroker.events import Bus, MessageChanged
+from otpbroker.events import Bus, MessageChanged, ModemChanged, ModemState
 from otpbroker.messaging.outcome import Outcome, State
 from otpbroker.modem.simulator import Phone
 
@@ -70,6 +71,7 @@ class Ledger:
         self._bus = bus
         self._entries: dict[str, Entry] = {}
         self.turned_away = 0
+        self._rests: list[tuple[float, str]] = []  # when which modem was sent into quarantine
 
     @property
     def entries(self) -> Iterable[tuple[str, Entry]]:
@@ -87,13 +89,20 @@ class Ledger:
         """Until cancelled."""
         with self._bus.subscribe(limit=1_000_000) as events:
             async for event in events:
-                if isinstance(event, MessageChanged) and event.state == State.SENDING:
-                    self._entries[event.id].begun.append((event.at, event.modem_id or ""))
+                match event:
+                    case MessageChanged(state=State.SENDING):
+                        self._entries[event.id].begun.append((event.at, event.modem_id or ""))
+                    case ModemChanged(status) if status.state is ModemState.QUARANTINED:
+                        self._rests.append((time.time(), status.id))
 
     def begun_by(self, modem: str, after: float) -> float | None:
         """When the modem was first given a message after a time."""
         times = (at for entry in self._entries.values() for at, name in entry.begun if name == modem and at > after)
         return min(times, default=None)
+
+    def rested(self, modem: str, between: float, until: float) -> bool:
+        """Whether it was sent into quarantine in this time."""
+        return any(name == modem and between < at < until for at, name in self._rests)
 
     def judge(
         self,

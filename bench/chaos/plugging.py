@@ -15,11 +15,11 @@ from otpbroker.modem.simulator import Phone, SimulatedModem, identity_of
 
 Event = Callable[[Sequence[SimulatedModem]], Awaitable[None]]
 
-MODEMS = 6
-UNTOUCHED = 2  # ready modems that an event leaves alone at least
+MODEMS = 8
+UNTOUCHED = 3  # ready modems that an event leaves alone at least
 _SOCKETS = tuple(f"1-1.{number}" for number in range(1, MODEMS + 3))  # two more than modems
 _AIR = (0.05, 0.2)
-_PACE = 0.09  # seconds between messages: what the modems that are left alone can carry
+_PACE = 0.1  # seconds between messages: half of what the modems that are left alone can carry
 _GAPS = (0.05, 0.4)  # seconds between events
 _READY_LIMIT = 60.0
 _PROMPT = 5.0  # seconds: what a modem that was just reset is waited for
@@ -119,10 +119,15 @@ class Hands:
         self._plugged_at[modem.name] = time.time()
 
     def _settle(self, modem: SimulatedModem) -> None:
-        """How long the modem's last plug took, if it got so far before it is pulled again."""
-        name = self._at.wiring.section_of(modem)
+        """How long the modem's last plug took, if it got so far before it is pulled again.
+
+        One that left with three messages in its hands, one after the other, is rested as for want of power.
+        """
+        name, ledger = self._at.wiring.section_of(modem), self._at.ledger
         plugged_at = self._plugged_at.pop(modem.name, None)
-        if plugged_at is not None and (begun := self._at.ledger.begun_by(name, plugged_at)) is not None:
+        if plugged_at is None or (begun := ledger.begun_by(name, plugged_at)) is None:
+            return
+        if not ledger.rested(name, plugged_at - 60, begun):
             self.replug.append(begun - plugged_at)
 
     def finish(self) -> None:

@@ -3,8 +3,8 @@
     {"do": "modems"}                                       -> {"ok": true, "modems": [{...}, ...]}
     {"do": "set", "modem": "modem-1", "knobs": {...}}      -> {"ok": true}; knobs: fields of `Behaviour`
     {"do": "card", "modem": "modem-1", "card": {...}}      -> {"ok": true}; card: fields of `SimCard`
-    {"do": "plug" | "unplug" | "reset", "modem": ...}      -> {"ok": true}
     {"do": "fail" | "forget" | "reseat", "modem": ...}     -> {"ok": true}; see `SimulatedModem`
+    {"do": "plug" | "unplug" | "reset", "modem": ...}      -> {"ok": true}
     {"do": "deliver", "modem": ..., "sender": "+62...", "text": "..."} -> {"ok": true}
     {"do": "messages", "after": 0}                         -> {"ok": true, "revision": n, "messages": [{...}, ...]}
     {"do": "wait", "receiver": "62...", "contains": "...", "after": 0, "within": 5.0}

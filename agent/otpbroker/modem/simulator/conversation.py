@@ -15,21 +15,11 @@ from otpbroker.modem.simulator.command_line import (
 )
 from otpbroker.modem.simulator.disturbance import Disturbance
 from otpbroker.modem.simulator.equipment import Equipment
+from otpbroker.modem.simulator.lines import block
 from otpbroker.modem.simulator.message_commands import execute
 from otpbroker.modem.simulator.network import Network
 from otpbroker.modem.simulator.phone import Part
-from otpbroker.modem.simulator.replies import (
-    AtError,
-    Cme,
-    Cms,
-    Lines,
-    Prompt,
-    RadioOff,
-    Reply,
-    Restart,
-    Ussd,
-    block,
-)
+from otpbroker.modem.simulator.replies import AtError, Cme, Cms, Lines, Prompt, RadioOff, Reply, Restart, Ussd
 from otpbroker.modem.simulator.timers import Timers
 from otpbroker.sms.submission import Sms
 
@@ -234,7 +224,7 @@ class Conversation:
             self._answer([], f"+CMS ERROR: {refusal}")
             return
         reference = equipment.next_reference()
-        self._network.carry(equipment.identity.name, equipment.identity.msisdn, part)
+        self._network.carry(equipment.identity.name, part)
         if part.status_report and equipment.behaviour.status_report is not None:
             self._timers.after(equipment.behaviour.status_report, lambda: self._report(part.receiver, reference))
         sent: list[Lines] = [(f"+CMGS: {reference}",)]

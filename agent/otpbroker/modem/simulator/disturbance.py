@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 from otpbroker.modem.simulator.behaviour import Behaviour
-from otpbroker.modem.simulator.replies import block
+from otpbroker.modem.simulator.lines import block
 from otpbroker.modem.simulator.timers import Timers
 
 _STORM = ("^RSSI: 18", "+CREG: 1", "^BOOT: 41285164,0,0,0,75", "+CSQ: 20,99", "^HCSQ: 3,40,30,20", "RING")

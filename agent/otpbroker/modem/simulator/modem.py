@@ -36,7 +36,7 @@ class SimulatedModem:
         clock: Clock | None = None,
     ) -> None:
         self._equipment = Equipment(identity, sim or SimCard(), behaviour or Behaviour(), clock or Clock())
-        self._network = Network(phone, self._equipment.clock)
+        self._network = Network(phone, self._equipment.clock, lambda: self.identity.msisdn)
         # Drawn for air times and noise: the same modem misbehaves alike in each run.
         self._dice = random.Random(identity.name)  # noqa: S311 - nothing here is secret
         self._link: Path | None = None

@@ -80,8 +80,3 @@ class RadioOff:
 
 Lines = tuple[str, ...]
 Reply = Lines | Prompt | Ussd | Restart | RadioOff
-
-
-def block(lines: Lines) -> bytes:
-    """`<CR><LF>` before the first line and after each one (V.250 section 5.7.1)."""
-    return "\r\n{}\r\n".format("\r\n".join(lines)).encode("ascii", "replace")

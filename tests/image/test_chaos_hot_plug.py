@@ -6,23 +6,18 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from card_copy import CardCopy, copy_of
-from machine import SHELL_DEVICE, Kind, Vm, booted
+from card_copy import CardCopy
+from machine import Kind, Vm, booted
 from test_first_boot import failed_units
 
-from image.commands import Commands
-from image.personalise import Wishes, personalise
 from otpbroker.modem.simulator import Phone, SimulatedModem, identity_of
 
 SEED = 20261126
 EVENTS = 20
-MODEMS = 3
-SOCKETS = (1, 2, 3)  # adapters are asked who hangs on them only in sockets that the configuration names
+SOCKETS = (1, 2, 3)  # of the machine's four
 AIR = (0.2, 0.6)
 BREATH = (2.0, 8.0)  # seconds between events
 READY_LIMIT = 120.0  # seconds from a plug to the modem's being ready, in a machine that is emulated on a busy host
@@ -46,12 +41,12 @@ while not pathlib.Path("/run/chaos-is-over").exists():
             raise
         refused += 1
     time.sleep(0.7)
-ends = {}
+ends, by = {}, {}
 for name, text in sent.items():
     while not (known := ask("/" + name, Prefer="wait=50"))["final"]:
         pass
-    ends[text] = known["state"]
-print(json.dumps({"ends": ends, "refused": refused}))
+    ends[text], by[text] = known["state"], known["modem_id"]
+print(json.dumps({"ends": ends, "by": by, "refused": refused}))
 """
 
 
@@ -86,37 +81,23 @@ class Bench:
         return [modem for modem in self.modems if modem.path is None]
 
 
-@pytest.fixture
-def card_with_modems(image: Path, kind: Kind, in_ram: Path) -> CardCopy:
-    """A unit that knows its modems by their SIMs, wherever they are."""
-    modems = [
-        {"id": f"modem-{socket}", "iccid": identity_of(socket).iccid, "usb": f"1-{socket}"} for socket in SOCKETS
-    ]
-    (in_ram / "chaos.yaml").write_text(yaml.safe_dump({"modems": modems}))
-    personalise(
-        1, in_ram / "chaos-units", Wishes(country="ID", config=in_ram / "chaos.yaml"), Commands(in_ram / "log")
-    )
-    card = copy_of(image, in_ram / "chaos", device=SHELL_DEVICE[kind])
-    card.put_on_boot("otpbroker/config.yaml", (in_ram / "chaos-units/unit-001/config.yaml").read_bytes())
-    return card
-
-
 @pytest.mark.timeout(3000)
-async def test_messages_end_truly_whatever_happens_to_the_modems(card_with_modems: CardCopy, kind: Kind) -> None:
+async def test_messages_end_truly_whatever_happens_to_the_modems(card: CardCopy, kind: Kind) -> None:
     if kind == "raspi3b":
         pytest.skip("its one USB serial port is the tests' shell")
     dice = random.Random(SEED)
     phone = Phone(limit=100_000)
-    modems = [SimulatedModem(identity_of(index), phone) for index in range(1, MODEMS + 1)]
+    modems = [SimulatedModem(identity_of(index), phone) for index in range(1, len(SOCKETS) + 1)]
     for modem in modems:
         modem.change(air=AIR)
-    async with booted(card_with_modems, kind=kind) as vm:
+    async with booted(card, kind=kind) as vm:
         assert await vm.settled() == "running", await failed_units(vm)
         bench = Bench(vm, modems, {})
         key = await api_user(vm)
+        for modem, socket in zip(modems, SOCKETS, strict=True):
+            await bench.plug(modem, socket)
+        await configure(vm, modems)
         async with traffic(vm, key) as told:
-            for modem, socket in zip(modems, SOCKETS, strict=True):
-                await bench.plug(modem, socket)
             await all_send(phone, modems)
             for number in range(EVENTS):
                 print(f"event {number}: {await one_event(bench, phone, dice)}")
@@ -127,7 +108,21 @@ async def test_messages_end_truly_whatever_happens_to_the_modems(card_with_modem
         assert await failed_units(vm) == []
     for modem in modems:
         modem.close()
-    judge(told, phone)
+    judge(told, phone, {modem.name: modem.identity.msisdn for modem in modems})
+
+
+async def configure(vm: Vm, modems: Sequence[SimulatedModem]) -> None:
+    """Tell the unit of its modems by their SIMs; adapters are opened only in sockets that are named as well."""
+    names = await vm.until(
+        "cd /sys/bus/usb/devices && ls -d $(for port in *:1.0/ttyUSB*; do echo ${port%%:*}; done)"
+        f" && [ $(ls -d *:1.0/ttyUSB* | wc -l) = {len(modems)} ]"
+    )
+    sections = (
+        f"  - {{id: {modem.name}, usb: {socket}, iccid: '{modem.identity.iccid}'}}\n"
+        for modem, socket in zip(modems, sorted(names.split()), strict=True)
+    )
+    await vm.run("cat >> /var/lib/otpbroker/config.yaml", text="modems:\n" + "".join(sections))
+    await vm.run("otpbroker check-config && systemctl reload otpbroker")
 
 
 async def one_event(bench: Bench, phone: Phone, dice: random.Random) -> str:
@@ -159,7 +154,8 @@ async def all_send(phone: Phone, modems: Sequence[SimulatedModem]) -> None:
         await one_sends(phone, [modem])
 
 
-def judge(told: dict[str, Any], phone: Phone) -> None:
+def judge(told: dict[str, Any], phone: Phone, numbers: dict[str, str]) -> None:
+    """`numbers`: from which number each modem sends."""
     ends: dict[str, str] = told["ends"]
     arrived = {message.text: message.copies for message in phone.messages}
     states = list(ends.values())
@@ -169,6 +165,7 @@ def judge(told: dict[str, Any], phone: Phone) -> None:
         text: 1 for text, state in ends.items() if state == "sent"
     }
     assert max(arrived.values()) == 1, "a message came twice"
+    assert [message for message in phone.messages if message.sender != numbers[told["by"][message.text]]] == []
     assert states.count("unknown") <= 2 * EVENTS, "unknown is for what was in the air when its modem was pulled"
     assert states.count("sent") > 2 * EVENTS, "hardly anything was sent: the test proves nothing"
 

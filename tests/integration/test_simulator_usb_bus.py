@@ -157,6 +157,20 @@ async def test_a_modem_that_unplugs_itself_is_gone(bus: SimulatedBus, modems: Mo
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_a_hung_modem_works_again_when_its_device_is_reset(bus: SimulatedBus, modems: Modems) -> None:
+    bus.plug(modems[0], "1-1")
+    modems[0].change(silent=True)
+    with watching(bus) as heard:
+        await heard.news.wait()
+        assert await bus.reset("1-1")
+        assert not await bus.reset("1-2")
+        assert not await bus.cycle("1-1")
+    assert heard.sockets == [["1-1"], [], ["1-1"]]
+    assert modems[0].path is not None
+    with Terminal(modems[0].path) as terminal:
+        assert (await terminal.ask("AT"))[-1] == "OK"
+
+
 async def test_a_broken_port_hangs_up_and_stays_listed_without_opening(bus: SimulatedBus, modems: Modems) -> None:
     bus.plug(modems[0], "1-1")
     node = modems[0].path

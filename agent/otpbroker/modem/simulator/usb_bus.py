@@ -27,7 +27,7 @@ class _Plugged:
 
 
 class SimulatedBus:
-    """Fits `usb.PortSource`. Device nodes are links below `folder`.
+    """Fits `usb.PortSource` and `shared.UsbPower`. Device nodes are links below `folder`.
 
     They are called `ttyUSB<n>` and take the lowest free numbers, so that what is plugged in again may be numbered
     anew. `lag`: seconds until a change is told, as udev's rules take theirs.
@@ -122,6 +122,18 @@ class SimulatedBus:
         first.swap_cards(second)
         for socket, each in plugged:
             each.again(socket)
+
+    async def reset(self, socket: str) -> bool:
+        """The device leaves and comes back, and if its firmware hung it works again. False: there is none."""
+        if socket not in self._sockets:
+            return False
+        self._sockets[socket].modem.change(silent=False, mute=False)
+        self.renumber([socket])
+        return True
+
+    async def cycle(self, socket: str) -> bool:  # noqa: ARG002 # as the protocol has it
+        """Power off and on, where a hub can do that: this one can't."""
+        return False
 
     def socket_of(self, modem: SimulatedModem) -> str | None:
         return next((socket for socket, plugged in self._sockets.items() if plugged.modem is modem), None)

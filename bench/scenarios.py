@@ -80,7 +80,7 @@ async def throughput(folder: Path, count: int, air: float, seconds: float, share
 
 
 async def one_hung(
-    folder: Path, count: int = 8, air: float = 1.0, seconds: float = 33, share: float = 0.97
+    folder: Path, count: int = 8, air: float = 0.5, seconds: float = 33, share: float = 0.97
 ) -> list[Row]:
     """What the others carry while one modem takes every octet and says nothing: as much as they do without it."""
     name = f"{count} modems with one hung, {air:g} s air"

@@ -1,19 +1,42 @@
-"""`make bench`: prints the table and the machine; exit code 1 when a bound is missed."""
+"""`make bench`: prints the table and the machine; exit code 1 when a bound is missed.
 
+`python -m bench NAME ...` measures these scenarios alone.
+"""
+
+import argparse
 import asyncio
 import os
 import platform
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench.scenarios import Row, cost, latency, restart, throughput
+from bench.chaos.measure import chaos
+from bench.scenarios import Row, cost, latency, one_hung, restart, throughput
+
+SCENARIOS: dict[str, Callable[[Path], Awaitable[list[Row]]]] = {
+    "latency-1": lambda at: latency(at, 1),
+    "latency-64": lambda at: latency(at, 64),
+    "air-50ms": lambda at: throughput(at, 8, 0.05, 12, 0.90),
+    "air-1s": lambda at: throughput(at, 8, 1.0, 30, 0.97),
+    "air-1s-64": lambda at: throughput(at, 64, 1.0, 20, 0.97),
+    "one-hung": one_hung,
+    "restart": restart,
+    "cost": cost,
+    "chaos": chaos,
+}
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SCENARIOS))
+    names = parser.parse_args().names or list(SCENARIOS)
+    if unknown := set(names) - set(SCENARIOS):
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="otpbroker-bench-", dir="/dev/shm") as folder:
-        rows = asyncio.run(_measure(Path(folder)))
+        rows = asyncio.run(_measure(Path(folder), names))
     width = max(len(row.name) for row in rows)
     print(f"\n{_machine()}\n")
     for row in rows:
@@ -23,19 +46,11 @@ def main() -> int:
     return 0 if all(row.good for row in rows) else 1
 
 
-async def _measure(folder: Path) -> list[Row]:
+async def _measure(folder: Path, names: list[str]) -> list[Row]:
     rows = []
-    for name, scenario in (
-        ("latency-1", lambda at: latency(at, 1)),
-        ("latency-64", lambda at: latency(at, 64)),
-        ("air-50ms", lambda at: throughput(at, 8, 0.05, 12, 0.90)),
-        ("air-1s", lambda at: throughput(at, 8, 1.0, 30, 0.97)),
-        ("air-1s-64", lambda at: throughput(at, 64, 1.0, 20, 0.97)),
-        ("restart", restart),
-        ("cost", cost),
-    ):
+    for name in names:
         print(f"measuring {name} ...", flush=True)
-        rows += await scenario(folder / name)
+        rows += await SCENARIOS[name](folder / name)
     return rows
 
 

@@ -79,6 +79,28 @@ async def throughput(folder: Path, count: int, air: float, seconds: float, share
     ]
 
 
+async def one_hung(
+    folder: Path, count: int = 8, air: float = 0.5, seconds: float = 33, share: float = 0.97
+) -> list[Row]:
+    """What the others carry while one modem takes every octet and says nothing: as much as they do without it."""
+    name = f"{count} modems with one hung, {air:g} s air"
+    hung = f"modem-{count}"
+    rates = []
+    async with modems(folder, count, air) as simulated:
+        for ports in (simulated.ports[:-1], simulated.ports):
+            async with agent(folder / f"agent-{len(ports)}", ports) as running:
+                async with RestClient(running.port) as client:
+                    await _ready(client, len(ports))
+                await simulated.control.set(hung, silent=True)  # in the first round nobody listens to it
+                rates.append(await _rate_of_others(simulated, running, hung, clients=count * 2, seconds=seconds))
+                await simulated.control.set(hung, silent=False)
+    alone, beside = rates
+    return [
+        Row(f"{name}: messages/s of the others, alone / beside it", f"{alone:.2f} / {beside:.2f}", "", good=True),
+        at_least(f"{name}: the others keep of their share", 100 * beside / alone, 100 * share, "%"),
+    ]
+
+
 async def cost(folder: Path, count: int = 8, seconds: float = 10) -> list[Row]:
     """Start, speed and processor cost with no air time at all, memory after the load, and cost at rest."""
     async with modems(folder, count, air=0.0) as simulated:
@@ -196,6 +218,21 @@ async def _load(running: RunningAgent, clients: int, seconds: float) -> tuple[in
     start = time.perf_counter()
     sent = sum(await asyncio.gather(*map(caller, range(clients))))
     return sent, time.perf_counter() - start
+
+
+async def _rate_of_others(
+    simulated: Modems, running: RunningAgent, but: str, *, clients: int, seconds: float
+) -> float:
+    """Messages a second that came by all modems but one, without the first three seconds and what ends the load."""
+    await simulated.control.clear()
+    begin, end = time.time() + 3, time.time() + seconds
+    await _load(running, clients=clients, seconds=seconds)
+    came = [
+        message
+        for message in await simulated.control.messages()
+        if message.modem != but and begin <= message.at < end
+    ]
+    return len(came) / (end - begin)
 
 
 def _quantile(values: list[float], percent: int) -> float:

@@ -34,6 +34,8 @@ DOUBT_AFTER = 10.0  # seconds of air time; networks answer within two to five, w
 KEEP_OUTCOMES = 86400.0  # seconds that a final outcome is remembered, at least
 HOUSEKEEPING = 3600.0
 
+_MODEMS_WORD = ("cms-", "cme-", "at-")  # all other causes are of modems that could not say one
+
 
 class Delivery:
     """Moves messages to senders; `on_final` hears of each message that ended."""
@@ -64,6 +66,7 @@ class Delivery:
         self._pool = Pool(fleet, lambda: config().device.country_code, clock, self._expired)
         self._open: dict[str, Message] = {}
         self._lanes: dict[Sender, asyncio.Task[None]] = {}
+        self._on_trial: set[str] = set()  # senders that last left a message without a word
         self._group: asyncio.TaskGroup | None = None
 
     @property
@@ -167,7 +170,9 @@ class Delivery:
         left = message.deadline - self._clock.monotonic()
         sms = Sms(message.id, with_validity(message.pdus, left), message.deadline)
         sender_id = sender.config.id
-        doubt = asyncio.get_running_loop().call_later(DOUBT_AFTER, self._pool.doubt, sender_id)
+        # One that was brought back has to show that it sends: until then nothing waits behind what it has.
+        doubt_after = 0.0 if sender_id in self._on_trial else DOUBT_AFTER
+        doubt = asyncio.get_running_loop().call_later(doubt_after, self._pool.doubt, sender_id)
         try:
             result: SendResult = await sender.send(sms, more=self._pool.has_more(sender_id))
         except Exception:  # noqa: BLE001 # told apart nowhere: see below
@@ -177,6 +182,7 @@ class Delivery:
         finally:
             doubt.cancel()
             self._pool.trust(sender_id)
+        (self._on_trial.add if _speechless(result) else self._on_trial.discard)(sender_id)
         match result:
             case Sent(references):
                 self._finish(message, State.SENT, references=references)
@@ -324,8 +330,17 @@ def _what_is_known(cause: str, sent: int, parts: int) -> str:
 
 
 def _why_not(cause: str) -> str:
-    """A modem's word has a code of its kind; all other causes are of modems that could not say one."""
-    return "every modem refused it" if cause.startswith(("cms-", "cme-", "at-")) else "no modem could take it"
+    return "every modem refused it" if cause.startswith(_MODEMS_WORD) else "no modem could take it"
+
+
+def _speechless(result: SendResult) -> bool:
+    """Whether the modem let its time pass without a word on the message."""
+    match result:
+        case Refused(cause, retry):
+            return retry is Retry.LATER and not cause.startswith(_MODEMS_WORD)
+        case Unknown(cause):
+            return not cause.startswith(_MODEMS_WORD)
+    return False
 
 
 def _restored(left: Left) -> Message:

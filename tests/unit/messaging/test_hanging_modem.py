@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from core import StartCore
 from fakes import FakeSender, modem
 from otpbroker.messaging.delivery import DOUBT_AFTER
 from otpbroker.messaging.outcome import State
-from otpbroker.sms.submission import Refused, Retry, Sent
+from otpbroker.sms.submission import Refused, Retry, SendResult, Sent, Unknown
 
 
 @contextmanager
@@ -35,6 +37,40 @@ async def test_what_waits_for_a_hanging_modem_goes_to_the_default_modem(start_co
         assert (await core.send("new")).modem_id == "default"
     assert (await held).modem_id == "cheap"
     assert (await core.send("after")).modem_id == "cheap", "it has answered: it is trusted again"
+
+
+async def test_nothing_waits_behind_a_modem_on_trial_until_it_has_sent(start_core: StartCore) -> None:
+    cheap, default = FakeSender(modem("cheap", "62812")), FakeSender(modem("default", default=True))
+    core = await start_core(cheap, default)
+    cheap.answer(Refused("no-prompt", Retry.LATER))
+    assert (await core.send("refused without a word")).modem_id == "default"
+    with hanging(cheap):
+        held = asyncio.create_task(core.send("its trial"))
+        waiting = [asyncio.create_task(core.send(f"behind it {number}")) for number in range(2)]
+        await asyncio.sleep(DOUBT_AFTER / 2)
+        assert [task.done() and task.result().modem_id for task in waiting] == ["default"] * 2
+        assert not held.done()
+    assert (await held).modem_id == "cheap"
+    with hanging(cheap):
+        tasks = [asyncio.create_task(core.send(f"message {number}")) for number in range(2)]
+        await asyncio.sleep(DOUBT_AFTER / 2)
+        assert "message 1" not in default.texts, "it has sent: it is waited for again"
+    assert [(await task).modem_id for task in tasks] == ["cheap"] * 2
+
+
+@pytest.mark.parametrize(
+    "answer", [Refused("cms-38", Retry.LATER), Refused("cms-28", Retry.NEVER), Unknown("cms-332")]
+)
+async def test_a_modem_that_answers_is_on_no_trial(start_core: StartCore, answer: SendResult) -> None:
+    cheap, default = FakeSender(modem("cheap", "62812")), FakeSender(modem("default", default=True))
+    core = await start_core(cheap, default)
+    cheap.answer(answer)
+    await core.send("refused")
+    with hanging(cheap):
+        tasks = [asyncio.create_task(core.send(f"message {number}")) for number in range(2)]
+        await asyncio.sleep(DOUBT_AFTER / 2)
+        assert "message 1" not in default.texts
+    assert [(await task).modem_id for task in tasks] == ["cheap"] * 2
 
 
 async def test_a_hanging_modem_that_is_the_only_one_keeps_its_queue(start_core: StartCore) -> None:

@@ -7,6 +7,7 @@ from otpbroker.modem.simulator.identity import Identity, identity_of
 from otpbroker.modem.simulator.modem import SimulatedModem, Unplugged
 from otpbroker.modem.simulator.phone import Phone, PhoneMessage
 from otpbroker.modem.simulator.sim_card import SimCard
+from otpbroker.modem.simulator.usb_bus import SimulatedBus
 
 __all__ = [
     "Behaviour",
@@ -19,6 +20,7 @@ __all__ = [
     "Phone",
     "PhoneMessage",
     "SimCard",
+    "SimulatedBus",
     "SimulatedModem",
     "Unplugged",
     "identity_of",

@@ -23,6 +23,8 @@ class Fate(StrEnum):
     LOST_PROMPT = "lost-prompt"  # waits for the PDU, but the prompt never comes
     RESET = "reset"  # the modem restarts in the middle of the air time; the phone never sees it
     UNPLUG = "unplug"  # the phone has it, then the port is gone before the answer
+    IGNORED = "ignored"  # the command goes nowhere: no prompt, no answer, and no PDU is waited for
+    RESET_FIRST = "reset-first"  # the modem restarts where the prompt should come
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,10 @@ class Behaviour:
     )  # +CMS ERROR by receiver, digits only
     late: Seconds = 1.0
     silent: bool = False  # hangs: takes every octet, does nothing, says nothing
+    mute: bool = False  # does everything, says nothing
     noise: Annotated[int, Field(ge=0, le=1024)] = 0  # octets of garbage before each answer
     storm: Seconds = 0.0  # seconds between unsolicited lines, which then stand in answers too; 0: none
+    garbage: Seconds = 0.0  # seconds between bursts of random octets, line ends and `>` among them; 0: none
     split: Annotated[int, Field(ge=0, le=4096)] = 0  # octets per write; 0: whole answers
     split_gap: Seconds = 0.001  # between two such writes
     echo_stuck: bool = False  # ATE0 is answered OK and not obeyed
@@ -50,6 +54,7 @@ class Behaviour:
     signal: Annotated[int, Field(ge=0, le=99)] = 20  # <rssi> of +CSQ
     smsc_missing: bool = False  # +CMS ERROR: 330 until AT+CSCA sets one
     boot: Seconds = 0.1  # deaf for so long after a reset
+    boot_told: bool = True  # says "SMS Ready" and the state of its SIM when it has restarted
     status_report: Seconds | None = None  # delay of +CDS after delivery, if the SMS asks for it; None: never
     ussd: Annotated[dict[str, str | Screen], Field(max_length=100)] = field(default_factory=dict)  # answer by code
     ussd_delay: Seconds = 0.0

@@ -3,6 +3,7 @@
     {"do": "modems"}                                       -> {"ok": true, "modems": [{...}, ...]}
     {"do": "set", "modem": "modem-1", "knobs": {...}}      -> {"ok": true}; knobs: fields of `Behaviour`
     {"do": "card", "modem": "modem-1", "card": {...}}      -> {"ok": true}; card: fields of `SimCard`
+    {"do": "fail" | "forget" | "reseat", "modem": ...}     -> {"ok": true}; see `SimulatedModem`
     {"do": "plug" | "unplug" | "reset", "modem": ...}      -> {"ok": true}
     {"do": "deliver", "modem": ..., "sender": "+62...", "text": "..."} -> {"ok": true}
     {"do": "messages", "after": 0}                         -> {"ok": true, "revision": n, "messages": [{...}, ...]}
@@ -180,6 +181,9 @@ _ACTS: Mapping[str, Callable[[SimulatedModem, Json], object]] = {
     "plug": lambda modem, _request: modem.plug(),
     "unplug": lambda modem, _request: modem.unplug(),
     "reset": lambda modem, _request: modem.reset(),
+    "fail": lambda modem, _request: modem.fail(),
+    "forget": lambda modem, _request: modem.forget(),
+    "reseat": lambda modem, _request: modem.reseat(),
     "deliver": _deliver,
 }
 

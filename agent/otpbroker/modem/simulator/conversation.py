@@ -1,6 +1,5 @@
 """The modem's side of one plugged-in life: octets of the terminal in, answers and unsolicited lines out."""
 
-import itertools
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +13,9 @@ from otpbroker.modem.simulator.command_line import (
     body_of,
     commands_of,
 )
+from otpbroker.modem.simulator.disturbance import Disturbance
 from otpbroker.modem.simulator.equipment import Equipment
+from otpbroker.modem.simulator.lines import block
 from otpbroker.modem.simulator.message_commands import execute
 from otpbroker.modem.simulator.network import Network
 from otpbroker.modem.simulator.phone import Part
@@ -34,9 +35,7 @@ from otpbroker.modem.simulator.timers import Timers
 from otpbroker.modem.simulator.ussd import UssdService
 from otpbroker.sms.submission import Sms
 
-_STORM = ("^RSSI: 18", "+CREG: 1", "^BOOT: 41285164,0,0,0,75", "+CSQ: 20,99", "^HCSQ: 3,40,30,20", "RING")
 _NUMERIC = {"OK": "0", "ERROR": "4"}
-_NOISE = bytes(set(range(256)) - set(b"\r\n>"))
 
 
 class Conversation:
@@ -58,14 +57,13 @@ class Conversation:
         self._write = write
         self._unplug = unplug
         self._dice = dice
+        self._disturbance = Disturbance(dice, self._disturb)
         self._entry = Entry()
         self._prompt: tuple[Prompt, Fate] | None = None
         self._busy = False
         self._deaf = False
         self._timers = Timers()
         self._late_timers = Timers()  # answers that the terminal may have given up
-        self._storm_timers = Timers()
-        self._storm_lines = itertools.cycle(_STORM)
         self._ussd = UssdService(equipment, self.announce)
         self.obey(equipment.behaviour)
 
@@ -80,17 +78,21 @@ class Conversation:
         """The equipment's behaviour is new; `before` was in force until now."""
         now = self._equipment.behaviour
         if now.registration != before.registration:
-            for name in ("+CREG", "+CGREG", "+CEREG"):
-                if self._equipment.settings.number(name):
-                    self.announce(f"{name}: {self._equipment.registration}")
-        self._storm_timers.cancel()
-        if now.storm > 0:
-            self._storm_timers.after(now.storm, self._storm)
+            self._tell_registration()
+        self._disturbance.obey(now)
 
     def announce(self, *lines: str) -> None:
         """Unsolicited lines: one block."""
         if not self._deaf:
-            self._say(_block(lines))
+            self._say(block(lines))
+
+    def reseat(self, *, told: bool) -> None:
+        """The card was taken out and put back: it asks for its PIN again; `told`: the modem says so."""
+        self._equipment.sim.power_up()
+        if told:
+            self.announce("+CPIN: NOT READY")
+            self._tell_card()
+            self._tell_registration()
 
     def restart(self) -> None:
         """The modem starts anew: all that was going on is gone, and it is deaf while it boots."""
@@ -114,18 +116,27 @@ class Conversation:
         self._ussd.clear()
         self._timers.cancel()
         self._late_timers.cancel()
-        self._storm_timers.cancel()
+        self._disturbance.cancel()
 
     def _booted(self) -> None:
         self._deaf = False
+        if self._equipment.behaviour.boot_told:
+            self._tell_card()
+            self.announce("SMS Ready")
+
+    def _tell_card(self) -> None:
         sim = self._equipment.sim
         if not sim.absent and sim.puk_left:
             self.announce(f"+CPIN: {sim.state}")
-        self.announce("SMS Ready")
 
-    def _storm(self) -> None:
-        self.announce(next(self._storm_lines))
-        self._storm_timers.after(self._equipment.behaviour.storm, self._storm)
+    def _tell_registration(self) -> None:
+        for name in ("+CREG", "+CGREG", "+CEREG"):
+            if self._equipment.settings.number(name):
+                self.announce(f"{name}: {self._equipment.registration}")
+
+    def _disturb(self, octets: bytes) -> None:
+        if not self._deaf:
+            self._say(octets)
 
     def _advance(self) -> None:
         while self._entry and not self._busy and not self._deaf:
@@ -178,6 +189,11 @@ class Conversation:
 
     def _show(self, prompt: Prompt) -> None:
         fate = self._next_fate()
+        if fate is Fate.IGNORED:
+            return
+        if fate is Fate.RESET_FIRST:
+            self.restart()
+            return
         self._prompt = prompt, fate
         self._equipment.counters.ussd_clashes += self._ussd.busy
         if fate is not Fate.LOST_PROMPT:
@@ -274,23 +290,19 @@ class Conversation:
         settings = self._equipment.settings
         storm = self._equipment.behaviour.storm > 0
         octets = bytearray(self._noise())
-        for block in blocks:
-            octets += _block(block)
+        for lines in blocks:
+            octets += block(lines)
             if storm:
-                octets += _block((next(self._storm_lines),))
+                octets += self._disturbance.line()
         if not settings.quiet:
             verbose = settings.verbose or final not in _NUMERIC
-            octets += _block((final,)) if verbose else f"{_NUMERIC[final]}\r".encode()
+            octets += block((final,)) if verbose else f"{_NUMERIC[final]}\r".encode()
         self._say(bytes(octets))
 
     def _noise(self) -> bytes:
-        return bytes(self._dice.choices(_NOISE, k=self._equipment.behaviour.noise))
+        return self._disturbance.noise(self._equipment.behaviour.noise)
 
     def _say(self, octets: bytes) -> None:
-        if octets and not self._equipment.behaviour.silent:
+        behaviour = self._equipment.behaviour
+        if octets and not behaviour.silent and not behaviour.mute:
             self._write(octets)
-
-
-def _block(lines: Lines) -> bytes:
-    """`<CR><LF>` before the first line and after each one (V.250 section 5.7.1)."""
-    return "\r\n{}\r\n".format("\r\n".join(lines)).encode("ascii", "replace")

@@ -58,6 +58,14 @@ class Equipment:
         self.radio_on = True
         self.sim.power_up()
 
+    def swap_cards(self, other: "Equipment") -> None:
+        """Exchange the cards: what belongs to a card goes with it."""
+        mine, theirs = self.identity, other.identity
+        self.identity, other.identity = mine.with_card_of(theirs), theirs.with_card_of(mine)
+        self.sim, other.sim = other.sim, self.sim
+        self.store, other.store = other.store, self.store
+        self.smsc, other.smsc = other.smsc, self.smsc
+
     @property
     def registration(self) -> int:
         """<stat> of `+CREG`: none without radio or an unlocked card."""

@@ -1,6 +1,7 @@
 """Who a simulated modem says it is: numbers that are well-formed and differ from modem to modem."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 _TEST_TAC = "00440101"  # type allocation code set aside for test equipment
 _OPERATORS = (
@@ -26,6 +27,18 @@ class Identity:
     manufacturer: str = "OTP Broker"
     model: str = "Simulated modem"
     revision: str = "1.0"
+
+    def with_card_of(self, other: Self) -> Self:
+        """This modem with the other one's SIM card in it."""
+        return replace(
+            self,
+            imsi=other.imsi,
+            iccid=other.iccid,
+            msisdn=other.msisdn,
+            operator=other.operator,
+            network=other.network,
+            smsc=other.smsc,
+        )
 
 
 def luhn_digit(digits: str) -> str:

@@ -1,12 +1,13 @@
 """One simulated GSM modem on a pty."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 from otpbroker.clock import Clock
 from otpbroker.modem.simulator.behaviour import Behaviour, Counters
 from otpbroker.modem.simulator.conversation import Conversation
-from otpbroker.modem.simulator.equipment import Equipment
+from otpbroker.modem.simulator.equipment import Equipment, Settings
 from otpbroker.modem.simulator.identity import Identity
 from otpbroker.modem.simulator.network import Network
 from otpbroker.modem.simulator.phone import Phone
@@ -34,14 +35,19 @@ class SimulatedModem:
         sim: SimCard | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.identity = identity
         self._equipment = Equipment(identity, sim or SimCard(), behaviour or Behaviour(), clock or Clock())
-        self._network = Network(phone, self._equipment.clock)
+        self._network = Network(phone, self._equipment.clock, lambda: self.identity.msisdn)
         # Drawn for air times and noise: the same modem misbehaves alike in each run.
         self._dice = random.Random(identity.name)  # noqa: S311 - nothing here is secret
         self._link: Path | None = None
         self._port: PtyPort | None = None
         self._conversation: Conversation | None = None
+        self._on_unplug: Callable[[], None] | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """Its own numbers, and those of the card that is in it now."""
+        return self._equipment.identity
 
     @property
     def name(self) -> str:
@@ -83,11 +89,15 @@ class SimulatedModem:
         """Turn these knobs alone; raises `ValueError` for one that does not exist or does not fit."""
         self.behaviour = self.behaviour.changed(knobs)
 
-    def plug(self, link: Path | None = None) -> str:
-        """Power up on a new pty and return `path`; `link`: the stable name, kept for later plugs."""
+    def plug(self, link: Path | None = None, *, on_unplug: Callable[[], None] | None = None) -> str:
+        """Power up on a new pty and return `path`; `link`: the stable name, kept for later plugs.
+
+        `on_unplug` is called when the plug is pulled, by whomever.
+        """
         if self._port is not None:
             self.unplug()
         self._link = link or self._link
+        self._on_unplug = on_unplug
         self._equipment.restart()
         self._port = PtyPort(self._listen, self._link)
         self._conversation = Conversation(self._equipment, self._network, self._write, self.unplug, self._dice)
@@ -101,12 +111,46 @@ class SimulatedModem:
         if self._port is not None:
             self._port.close()
             self._port = None
+        told, self._on_unplug = self._on_unplug, None
+        if told is not None:
+            told()
 
     close = unplug
 
     def reset(self) -> None:
         """Restart without leaving the port, as a brown-out does; raises `Unplugged`."""
         self._plugged().restart()
+
+    def fail(self) -> None:
+        """Its port breaks: what is open hangs up, and it stays there but opens with EIO until plugged in again.
+
+        Raises `Unplugged`.
+        """
+        self._plugged().close()
+        self._conversation = None
+        if self._port is not None:
+            self._port.fail()
+
+    def forget(self) -> None:
+        """Its settings are the factory's again and it does not say so: the echo is back; raises `Unplugged`."""
+        self._plugged()
+        self._equipment.settings = Settings()
+
+    def reseat(self, *, told: bool = True) -> None:
+        """Take the card out and put it back: its PIN is asked for again; `told`: the modem says so.
+
+        Raises `Unplugged`.
+        """
+        self._plugged().reseat(told=told)
+
+    def swap_cards(self, other: "SimulatedModem") -> None:
+        """Exchange the SIM cards, and with them number, operator and stored messages.
+
+        Raises `ValueError` unless both are unplugged.
+        """
+        if self.path is not None or other.path is not None:
+            raise ValueError("pull both modems out first")
+        self._equipment.swap_cards(other._equipment)  # noqa: SLF001 # another one of this class
 
     def deliver(self, sender: str, text: str) -> None:
         """A short message from the network; raises `Unplugged`, or `ValueError` if it exceeds one part."""

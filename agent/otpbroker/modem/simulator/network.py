@@ -1,5 +1,6 @@
 """The mobile network between the modem and the phone: reads what is sent, makes what is delivered."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from otpbroker.clock import Clock
@@ -26,11 +27,15 @@ def decode_text(written: str, charset: str) -> str:
 
 
 class Network:
-    """One service centre for all modems and the one phone."""
+    """The service centre as one modem reaches it, which brings all to the one phone.
 
-    def __init__(self, phone: Phone, clock: Clock) -> None:
+    `number` tells the number of the card that is in the modem now.
+    """
+
+    def __init__(self, phone: Phone, clock: Clock, number: Callable[[], str] = str) -> None:
         self._phone = phone
         self._clock = clock
+        self._number = number
 
     def read(self, prompt: Prompt, written: str, charset: str) -> Part:
         """What the terminal wrote behind the prompt of `+CMGS`; raises `ValueError` for what is no message."""
@@ -47,7 +52,7 @@ class Network:
 
     def carry(self, modem: str, part: Part) -> None:
         """Bring a part to its recipient."""
-        self._phone.receive(modem, part)
+        self._phone.receive(modem, part, self._number())
 
     def deliver(self, sender: str, text: str) -> str:
         """An SMS-DELIVER in one part; raises `ValueError` if it would need more."""

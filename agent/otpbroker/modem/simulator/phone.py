@@ -37,6 +37,7 @@ class PhoneMessage:
     validity: float | None
     status_report: bool
     copies: int = 1
+    sender: str = ""  # the number of the card that was in the modem
 
 
 class Phone:
@@ -66,19 +67,19 @@ class Phone:
             found.append(message)
         return tuple(reversed(found))
 
-    def receive(self, modem: str, part: Part) -> None:
+    def receive(self, modem: str, part: Part, sender: str = "") -> None:
         """A part arrives through a modem; it is shown when the message is whole."""
         self.received_parts += 1
         concatenation = part.user_data.concatenation
         if concatenation is None:
-            self._show(modem, [part])
+            self._show(modem, sender, [part])
             return
         key = (part.receiver, modem, concatenation.reference, concatenation.total)
         parts = self._incomplete.setdefault(key, {})
         parts[concatenation.index] = part
         if len(parts) == concatenation.total:
             del self._incomplete[key]
-            self._show(modem, [parts[index] for index in sorted(parts)])
+            self._show(modem, sender, [parts[index] for index in sorted(parts)])
         elif len(self._incomplete) > _INCOMPLETE_LIMIT:
             self._incomplete.popitem(last=False)
 
@@ -104,7 +105,7 @@ class Phone:
                 after = self.revision
                 await self.changed(after)
 
-    def _show(self, modem: str, parts: list[Part]) -> None:
+    def _show(self, modem: str, sender: str, parts: list[Part]) -> None:
         first = parts[0]
         text = join_texts(part.user_data for part in parts)
         self.received += 1
@@ -114,6 +115,7 @@ class Phone:
             receiver=first.receiver,
             text=text,
             modem=modem,
+            sender=sender,
             at=self._clock.now(),
             parts=len(parts),
             validity=first.validity,

@@ -1,12 +1,15 @@
 """A serial port that is a pty: the master end on the event loop, the slave end for the client."""
 
 import asyncio
+import fcntl
 import os
+import struct
 import tty
 from collections.abc import Callable
 from pathlib import Path
 
 _READ_SIZE = 65536
+_LOCK = 0x40045431  # TIOCSPTLCK, which termios lacks: a locked pty opens with EIO
 _OUTPUT_LIMIT = 64 * 1024  # octets that the client has not read yet
 
 
@@ -49,14 +52,26 @@ class PtyPort:
 
     def close(self) -> None:
         """Hang up: the client's reads and writes fail from now on, and the link is gone."""
+        self._hang_up()
+        if self._link is not None and self._link.is_symlink() and str(self._link.readlink()) == self.path:
+            self._link.unlink()
+
+    def fail(self) -> None:
+        """Hang up, but stay where it was: whoever opens the link from now on gets EIO."""
+        self._hang_up()
+        self._master, self._slave = os.openpty()
+        fcntl.ioctl(self._master, _LOCK, struct.pack("i", 1))
+        self.path = os.ttyname(self._slave)
+        if self._link is not None:
+            _point(self._link, self.path)
+
+    def _hang_up(self) -> None:
         self._loop.remove_reader(self._master)
         self._loop.remove_writer(self._master)
         if self._timer is not None:
             self._timer.cancel()
         os.close(self._master)
         os.close(self._slave)
-        if self._link is not None and self._link.is_symlink() and str(self._link.readlink()) == self.path:
-            self._link.unlink()
 
     def _readable(self) -> None:
         try:

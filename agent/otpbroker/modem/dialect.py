@@ -38,7 +38,10 @@ class Dialect:
         ('AT+CPINR="SIM PIN"', r"\+CPINR: ?\"?SIM PIN\"?,(\d+)"),
     )
     signal: str = "AT+CSQ"
-    notify: tuple[str, ...] = ("AT+CNMI=2,1,0,1,0", "AT+CNMI=2,1,0,0,0", "AT+CNMI=1,1,0,1,0")
+    notify: tuple[str, ...] = (  # messages stored; reports sent directly, else stored, else neither
+        *("AT+CNMI=2,1,0,1,0", "AT+CNMI=2,1,0,1,1", "AT+CNMI=1,1,0,1,0", "AT+CNMI=1,1,0,1,1"),
+        *("AT+CNMI=2,1,0,2,0", "AT+CNMI=2,1,0,2,1", "AT+CNMI=1,1,0,2,1", "AT+CNMI=2,1,0,0,0", "AT+CNMI=1,1,0,0,1"),
+    )
     keeps_link: bool = True  # +CMMS=2 is worth asking for; the modem's own +CMMS? has the last word
     first_limit: float = 30.0  # seconds for the answer to a PDU before this modem's own air time is known
 

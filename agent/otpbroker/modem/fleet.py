@@ -11,7 +11,7 @@ from otpbroker.modem.link import CandidatePort, SerialLink, candidate_ports
 from otpbroker.modem.locate import Locator
 from otpbroker.modem.modem import Connect, Modem
 from otpbroker.modem.owed import OwedAnswers
-from otpbroker.modem.shared import LATE_WINDOW, LateAnswers, Shared
+from otpbroker.modem.shared import LATE_WINDOW, Inbound, LateAnswers, Nobody, Shared
 from otpbroker.modem.sim import PinMemory
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class Fleet:
         on_change: Callable[[], None],
         *,
         pins: PinMemory | None = None,
+        inbound: Inbound | None = None,
         connect: Connect = SerialLink.open,
         candidates: Callable[[], tuple[CandidatePort, ...]] = candidate_ports,
         late_window: float = LATE_WINDOW,
@@ -48,6 +49,7 @@ class Fleet:
             pins=pins or PinMemory(),
             owed=OwedAnswers(lambda: asyncio.get_running_loop().time()),
             late_window=late_window,
+            inbound=inbound or Nobody(),
         )
         self._modems: dict[str, Modem] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}

@@ -12,6 +12,7 @@ from otpbroker.modem import answers
 from otpbroker.modem.at import AtConversation, Writer
 from otpbroker.modem.causes import sim_trouble
 from otpbroker.modem.dialect import GENERIC, Dialect
+from otpbroker.modem.incoming import Incoming
 from otpbroker.modem.registration import Registration
 from otpbroker.modem.results import LinkLost
 from otpbroker.modem.shared import Shared
@@ -57,11 +58,12 @@ class Session:
         self._shared = shared
         self._late = shared.late
         self._owed = shared.owed
+        self._attention = asyncio.Event()  # something happened that `run` has to look at
         self._at = AtConversation(writer, self._heard, GENERIC.known_codes)
         self._registration = Registration()
         self._startup = Startup(self._at, config, self._registration, board.update)
+        self._incoming = Incoming(config.id, self._at, board, shared, self._attention.set)
         self._transmitter: Transmitter | None = None
-        self._attention = asyncio.Event()  # something happened that `run` has to look at
         self._turn = asyncio.Lock()  # a message, or a look after the modem
         self._listening = self._late.expected(config.id)  # for a predecessor's answer
         self._late_reference: int | None = None  # what it said
@@ -106,6 +108,7 @@ class Session:
                 self._owed.expect(self._port, transmitter.unanswered_since)
             if transmitter.refusal is not None and sim_trouble(transmitter.refusal):
                 self._reset = True
+            self._incoming.sent(parts, result)
             self._settle(result)
             return result
 
@@ -166,6 +169,7 @@ class Session:
             if not await self._pause(_RECHECK):
                 await startup.read_registration()
         self._detail = await startup.prepare()
+        await self._incoming.begin(startup.dialect)
         await startup.read_signal()
         await startup.read_operator()
         self._transmitter = Transmitter(
@@ -209,6 +213,7 @@ class Session:
         """Return when the modem has to be started anew."""
         while True:
             called = await self._pause(HEARTBEAT)
+            await self._incoming.hand_over()
             async with self._turn:
                 if self._reset or not self._at.in_step:  # what did not answer may have restarted silently
                     self._transmitter = None
@@ -217,6 +222,7 @@ class Session:
                 if not called:
                     await self._startup.read_signal()
                     await self._startup.read_registration()
+                await self._incoming.step()
                 self._settle()
 
     async def _pause(self, seconds: float) -> bool:
@@ -231,6 +237,11 @@ class Session:
         if self._at.lost:
             raise LinkLost("the port hung up")
         return called
+
+    @property
+    def _engaged(self) -> bool:
+        """Whether a message or an errand has the modem: its state is theirs until they end."""
+        return self._board.status.state in {ModemState.SENDING, ModemState.BUSY}
 
     def _settle(self, result: SendResult | None = None) -> None:
         """The state as it follows from the facts, together with what a result counts."""
@@ -259,13 +270,15 @@ class Session:
                 return {"failed": status.failed + 1, "last_activity": self._shared.clock()}
         return {}
 
-    def _heard(self, line: str, _pdu: str) -> None:
+    def _heard(self, line: str, pdu: str) -> None:
         """A line that nobody asked for."""
         if self._registration.note(line):
             self._board.update(registration=self._registration.word)
-            if not self._turn.locked():
+            if not self._engaged:
                 self._settle()
             self._attention.set()
+        elif self._incoming.heard(line, pdu):
+            pass
         elif line.startswith(("+CSQ:", "^RSSI:")):
             self._board.update(signal_dbm=answers.signal_dbm(line))
         elif self._listening and (reference := answers.number((line,), "+CMGS:")) is not None:
@@ -289,6 +302,6 @@ class Session:
     def _call_for_start(self, *, needed: bool) -> None:
         if needed and self._transmitter is not None:
             self._reset = True
-            if not self._turn.locked():
+            if not self._engaged:
                 self._settle()
         self._attention.set()

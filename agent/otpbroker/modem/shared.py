@@ -1,12 +1,15 @@
 """What the modems of one fleet have in common: who is told, what outlives a modem's life."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from otpbroker.events import Bus
+from otpbroker.modem.habits import Habits
 from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.sim import PinMemory
+from otpbroker.sms.reassemble import Message
+from otpbroker.sms.status_report import StatusReport
 
 LATE_WINDOW = 0.8  # seconds of listening for a predecessor's answer before the first own octet
 
@@ -25,6 +28,29 @@ class LateAnswers(Protocol):
         ...
 
 
+class Inbound(Protocol):
+    """What becomes of what comes in."""
+
+    def reported(self, modem_id: str, report: StatusReport) -> None:
+        """The network tells what became of a part that this modem sent."""
+        ...
+
+    async def received(self, modem_id: str, message: Message) -> bool:
+        """A message from the network. True once it is kept durably: then it may leave the SIM."""
+        ...
+
+
+class Nobody:
+    """Fits `Inbound`: what comes in stays where it is."""
+
+    def reported(self, modem_id: str, report: StatusReport) -> None:
+        del modem_id, report
+
+    async def received(self, modem_id: str, message: Message) -> bool:
+        del modem_id, message
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """`clock` gives Unix seconds; `on_change` is called, synchronously, when a modem's `ready` or `recovering`
@@ -38,3 +64,5 @@ class Shared:
     pins: PinMemory
     owed: OwedAnswers
     late_window: float = LATE_WINDOW
+    inbound: Inbound = field(default_factory=Nobody)
+    habits: Habits = field(default_factory=Habits)

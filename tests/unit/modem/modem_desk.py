@@ -11,7 +11,7 @@ from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.events import Bus
 from otpbroker.modem.modem import Modem
 from otpbroker.modem.owed import OwedAnswers
-from otpbroker.modem.shared import Shared
+from otpbroker.modem.shared import Inbound, Nobody, Shared
 from otpbroker.modem.sim import PinMemory
 from otpbroker.sms.submission import SendResult, Sms
 from virtual_run import now
@@ -47,6 +47,7 @@ class Desk:
         *plugged: ScriptedModem | Unavailable | Misconfigured,
         late: Late | None = None,
         pins: PinMemory | None = None,
+        inbound: Inbound | None = None,
         **parameters: object,
     ) -> None:
         self.plugged = list(plugged)
@@ -66,6 +67,7 @@ class Desk:
                 on_change=self._changed,
                 pins=pins or PinMemory(),
                 owed=OwedAnswers(now),
+                inbound=inbound or Nobody(),
             ),
         )
 

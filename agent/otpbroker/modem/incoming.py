@@ -122,15 +122,15 @@ class Incoming:
     async def step(self) -> None:
         """Do what is next, one or few commands; `call` if there is more. For the session's turn.
 
-        Raises `AtTimeout` when the modem does not even answer to AT any more, `LinkLost`.
+        A modem that does not answer is out of step then, and the session starts it anew. Raises `LinkLost`.
         """
         try:
             await self._next()
         except AtTimeout as failure:
             log.warning("modem %s, incoming messages: %s", self._modem_id, failure)
-            await self._at.resync()
+            return
         except OutOfStep:
-            return  # the session starts it anew
+            return
         if self._answers or self._deaf or self._mailbox.busy or self._offers:
             self._call()
 

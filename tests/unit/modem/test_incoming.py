@@ -14,6 +14,7 @@ from otpbroker.modem.mailbox import PART_LIFE
 from otpbroker.modem.modem import Modem
 from otpbroker.modem.session import HEARTBEAT
 from otpbroker.sms.deliver import encode_deliver
+from otpbroker.sms.reassemble import Message
 from otpbroker.sms.submission import Sent, Sms
 from otpbroker.sms.submit import encode_submit
 from virtual_run import in_virtual_time, now
@@ -80,18 +81,19 @@ async def test_nothing_is_deleted_before_it_is_kept() -> None:
 @in_virtual_time
 async def test_a_core_that_hangs_is_given_up_and_asked_again() -> None:
     class Hanging(Core):
-        async def received(self, modem_id: str, message: object) -> bool:
-            self.offered += 1
-            await asyncio.sleep(3600 if self.offered == 1 else 0)
-            return True
+        async def received(self, modem_id: str, message: Message) -> bool:
+            await asyncio.sleep(0 if self.offered else 3600)
+            return await super().received(modem_id, message)
 
     wire, core = MemoryModem(), Hanging()
     async with ready(wire, core) as modem:
         wire.deliver(*texts("Hello"))
         await asyncio.sleep(1)
         assert await send(modem) == Sent((1,))
+        assert (core.offered, wire.stored) == (0, 1)
+        core.offered = 1  # from now on it answers
         await asyncio.sleep(3 * HEARTBEAT)
-        assert (core.offered, wire.stored) == (2, 0)
+        assert (core.texts, wire.stored) == (["Hello"], 0)
 
 
 @in_virtual_time

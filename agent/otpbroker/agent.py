@@ -13,8 +13,11 @@ from otpbroker.config.store import Store
 from otpbroker.events import Bus
 from otpbroker.folders import Folders
 from otpbroker.messaging.blocklist import Blocklist
+from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.dispatcher import Dispatcher
 from otpbroker.messaging.in_air import InAir
+from otpbroker.messaging.inbound import Inbound
+from otpbroker.messaging.inbox import Inbox
 from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.report import Report
 from otpbroker.modem.fleet import Fleet
@@ -62,8 +65,17 @@ class Agent:
         self._journal = Journal(folders.runtime)
         self._report = Report(folders.log, self._journal, lambda: store.config.sms.report_days)
         self._in_air = InAir()
-        pins = PinMemory(folders.state / "refused-pins", key_file(folders.key))
-        self.fleet = Fleet(self.bus, self._clock.now, self._in_air, self._senders_changed, pins=pins)
+        key = key_file(folders.key)
+        reports = DeliveryReports(self._journal, self.bus, self._clock, lambda: store.config.device.country_code)
+        self.inbox = Inbox(folders.state / "inbox", key, lambda: store.config.inbox, self.bus, self._clock)
+        self.fleet = Fleet(
+            self.bus,
+            self._clock.now,
+            self._in_air,
+            self._senders_changed,
+            pins=PinMemory(folders.state / "refused-pins", key),
+            inbound=Inbound(reports, self.inbox),
+        )
         self.dispatcher = Dispatcher(
             config=lambda: store.config,
             fleet=self.fleet,
@@ -71,6 +83,7 @@ class Agent:
             journal=self._journal,
             blocklist=Blocklist.load(folders.state / "blocklist.txt"),
             report=self._report,
+            delivery_reports=reports,
             bus=self.bus,
             clock=self._clock,
         )
@@ -93,6 +106,7 @@ class Agent:
                     "dispatcher": self.dispatcher.run,
                     "modems": self._run_fleet,
                     "report": self._report.run,
+                    "inbox": self.inbox.run,
                     "monitor": monitor.run,
                 }
             )

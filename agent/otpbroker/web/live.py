@@ -4,9 +4,18 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from otpbroker.events import Bus, MessageChanged, ModemChanged, ModemGone, Overrun, PartChanged
+from otpbroker.events import (
+    Bus,
+    DeliveryChanged,
+    Event,
+    MessageChanged,
+    ModemChanged,
+    ModemGone,
+    Overrun,
+    PartChanged,
+)
 
 # Rows of the list of latest messages.
 MESSAGES = 25
@@ -37,18 +46,20 @@ class Watch:
     _everything: bool = True  # who begins to watch has seen nothing yet
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def add(self, event: ModemChanged | ModemGone | MessageChanged | PartChanged | Overrun) -> None:
+    def add(self, event: Event) -> None:
         match event:
             case ModemChanged(status):
                 self._modems.add(status.id)
             case ModemGone(modem_id):
                 self._modems.add(modem_id)
-            case MessageChanged():
+            case MessageChanged() | DeliveryChanged():
                 self._messages = True
             case PartChanged():
                 self._parts = True
             case Overrun():
                 self._everything = True
+            case _:
+                return
         self._wake.set()
 
     def wake(self) -> None:
@@ -96,6 +107,8 @@ class Monitor:
                         self._messages[event.id] = event
                         if len(self._messages) > MESSAGES:
                             self._messages.popitem(last=False)
+                    case DeliveryChanged() if event.id in self._messages:
+                        self._messages[event.id] = replace(self._messages[event.id], arrival=event.arrival)
                     case PartChanged(name, healthy=True):
                         self._unhealthy.pop(name, None)
                     case PartChanged():

@@ -153,7 +153,11 @@ class Agent:
 
         def api() -> Quart:
             return create_api_app(
-                config=lambda: store.config, core=self.dispatcher, access=access, clock=self._clock
+                config=lambda: store.config,
+                core=self.dispatcher,
+                inbox=self.inbox,
+                access=access,
+                clock=self._clock,
             )
 
         listeners: dict[str, Listening] = {}

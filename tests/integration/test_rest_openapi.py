@@ -14,7 +14,7 @@ import httpx2
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
-from rest_server import ScriptedCore, authorization, client, configuration, serving
+from rest_server import ScriptedCore, ScriptedInbox, authorization, client, configuration, serving
 from schemathesis import GenerationMode
 
 from bench.rig import PASSWORD, USER, Installation, modems
@@ -33,6 +33,10 @@ OPERATIONS = (
     "GET /blocklist/{receiver}",
     "PUT /blocklist/{receiver}",
     "DELETE /blocklist/{receiver}",
+    "GET /inbox",
+    "GET /inbox/{id}",
+    "DELETE /inbox/{id}",
+    "POST /inbox/{id}/reply",
     "GET /modems",
     "GET /ping",
 )
@@ -136,7 +140,11 @@ async def test_the_document_needs_no_credentials_and_describes_every_route() -> 
         document = (await http.get("/api/v1/openapi.json", auth=None)).json()
 
     app = create_api_app(
-        config=configuration, core=ScriptedCore(), access=Access(lambda: (), HashingThread()), clock=Clock()
+        config=configuration,
+        core=ScriptedCore(),
+        inbox=ScriptedInbox(),
+        access=Access(lambda: (), HashingThread()),
+        clock=Clock(),
     )
     served = {
         f"{method} {rule.rule.replace('<message_id>', '{id}').replace('<', '{').replace('>', '}')}"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from otpbroker.clock import Clock
 from otpbroker.config.model import InboxSection
-from otpbroker.errors import Misconfigured
+from otpbroker.errors import Misconfigured, Rejected
 from otpbroker.events import Bus, SmsReceived
 from otpbroker.files import erase_file, make_folder, replace_file
 from otpbroker.redact import mask_number
@@ -45,6 +45,17 @@ class Received:
     received_at: float
     parts: int
     total: int
+
+    @property
+    def complete(self) -> bool:
+        return self.parts == self.total
+
+    @property
+    def answerable_sender(self) -> str:
+        """Where a reply goes. Raises `Rejected`: a name is no address."""
+        if not self.sender_is_number:
+            raise Rejected("sender-no-number", "the sender is a name: it takes no reply")
+        return self.sender
 
 
 class Inbox:

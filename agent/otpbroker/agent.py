@@ -164,6 +164,7 @@ class Agent:
         admin = create_admin_app(
             store=store,
             dispatcher=self.dispatcher,
+            inbox=self.inbox,
             monitor=monitor,
             sessions=Sessions(lambda: store.config.admin, self._clock),
             setup_code=self.setup_code,

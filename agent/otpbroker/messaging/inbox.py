@@ -98,12 +98,18 @@ class Inbox:
         return await asyncio.shield(task)
 
     async def page(
-        self, *, modem_id: str | None = None, after: str = "", limit: int = 100, newest_first: bool = False
+        self,
+        *,
+        modem_id: str | None = None,
+        after: str = "",
+        before: str = "",
+        limit: int = 100,
+        newest_first: bool = False,
     ) -> list[Received]:
-        """Up to `limit` messages, in order of arrival those that came after the id `after`; or the newest first."""
+        """Up to `limit` messages between two ids (""; no limit), in order of arrival or the newest first."""
         async with self._changing:
             await self._load()
-            ids = [known for known in self._ids if known > after]
+            ids = [known for known in self._ids if known > after and (not before or known < before)]
         if newest_first:
             ids.reverse()
         return await asyncio.to_thread(self._read_some, ids, modem_id, limit)

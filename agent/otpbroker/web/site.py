@@ -11,6 +11,7 @@ from otpbroker.clock import Clock
 from otpbroker.config.model import Administrator, Config
 from otpbroker.events import ModemStatus
 from otpbroker.messaging.command import Command, ListModems, Origin
+from otpbroker.messaging.inbox import Received
 from otpbroker.messaging.outcome import ModemList, Outcome, Result
 from otpbroker.web.hashing import HashingThread
 from otpbroker.web.live import Monitor
@@ -41,12 +42,23 @@ class Dispatcher(Protocol):
     async def outcome(self, message_id: str, /, *, caller: str | None) -> Outcome | None: ...
 
 
+class Inbox(Protocol):
+    """What came in by SMS, see `messaging.inbox.Inbox`."""
+
+    async def page(self, *, before: str = "", limit: int = 100, newest_first: bool = False) -> list[Received]: ...
+
+    async def get(self, message_id: str, /) -> Received | None: ...
+
+    async def delete(self, message_id: str, /) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The parts that a page may use; `api_urls` are the addresses that REST answers on now."""
 
     store: Store
     dispatcher: Dispatcher
+    inbox: Inbox
     monitor: Monitor
     sessions: Sessions
     sign_in: SignIn

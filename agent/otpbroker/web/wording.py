@@ -3,7 +3,7 @@
 import re
 
 from otpbroker.events import ModemState
-from otpbroker.messaging.outcome import State
+from otpbroker.messaging.outcome import Arrival, State
 from otpbroker.web.language import gettext, ngettext
 from otpbroker.web.language import gettext_noop as _
 
@@ -28,6 +28,22 @@ MESSAGE_STATES = {
     State.FAILED: _("Failed"),
     State.EXPIRED: _("Expired"),
     State.BLOCKED: _("Blocked"),
+}
+
+ARRIVALS = {
+    Arrival.WAITING: _("no report yet"),
+    Arrival.RETRYING: _("the network still tries"),
+    Arrival.DELIVERED: _("delivered"),
+    Arrival.EXPIRED: _("not delivered in time"),
+    Arrival.FAILED: _("not delivered"),
+}
+
+# Of a modem that works all the same.
+NOTES = {
+    "no-reports": _(
+        "No delivery report ever came back through this modem: its network or the stick may have none."
+    ),
+    "store-full": _("The SIM's memory for messages is nearly full. When it is full nothing comes in any more."),
 }
 
 REGISTRATIONS = {
@@ -58,6 +74,7 @@ ERRORS = {
     "queue-full": _("Too many messages wait already. Try again later."),
     "receiver-invalid": _("This is not a phone number. Write it as +628123456789 or 08123456789."),
     "receiver-missing": _("Write the receiver's number."),
+    "sender-no-number": _("The sender is a name: it takes no reply."),
     "setup-done": _("The administrator is there already."),
     "text-lost": _("Its text was lost when the device stopped. Send it again."),
     "too-many-attempts": _("Too many attempts. Wait a moment, then try again."),

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 NO_REPORTS, STORE_FULL = "no-reports", "store-full"  # notes of the modem's snapshot
 
+FIRST_LOOK = 1.0  # seconds after the start: what waits to be sent goes first
 LOOK = 55.0  # seconds between looks at settings and memory; shorter than the session's heartbeat
 _KEEP_LIMIT = 10.0  # seconds for the core to keep a message; a disk that is slower has trouble
 _AGAIN = 60.0  # seconds until a message that was not kept is offered again
@@ -67,7 +68,7 @@ class Incoming:
         self._asked: float | None = None  # since when the modem waits for word of a message that is in `_whole`
         self._notified: tuple[str, str] | None = None  # <mt> and <ds> of +CNMI as they were accepted
         self._deaf = False  # +CNMI may not be as it was
-        self._look_at = 0.0
+        self._look_at = self._read_at = 0.0
         self._whole: deque[Arrived] = deque()  # not yet kept
         self._offer_at = 0.0
 
@@ -79,12 +80,12 @@ class Incoming:
         self._whole = deque(each for each in self._whole if not each.places)
         self._answers.clear()
         self._asked = None
-        self._look_at = 0.0
+        self._look_at = self._read_at = self._now() + FIRST_LOOK
         # Phase 2: reports and messages then need no +CNMA, whose absence would switch them off after 17 s.
         await self._ask("AT+CSMS=0")
         self._acknowledges = answers.number(await self._ask("AT+CSMS?"), "+CSMS:") == 1
         await self._notify()
-        self._call()
+        asyncio.get_running_loop().call_later(FIRST_LOOK, self._call)
 
     def heard(self, line: str, pdu: str) -> bool:
         """Whether an unsolicited line was about something that came in."""
@@ -131,7 +132,7 @@ class Incoming:
             return
         except OutOfStep:
             return
-        if self._answers or self._deaf or self._mailbox.busy or self._offers:
+        if self._answers or self._deaf or self._reads or self._offers:
             self._call()
 
     async def _next(self) -> None:
@@ -139,7 +140,7 @@ class Incoming:
             await self._acknowledge(*self._answers.popleft())
         elif self._deaf:
             await self._notify()
-        elif self._mailbox.busy:
+        elif self._reads:
             await self._mailbox.step()
             if not self._mailbox.busy and STORE_FULL in self._board.status.notes:
                 self._look_at = 0.0
@@ -155,6 +156,10 @@ class Incoming:
                 await self._notify()
         self._note(STORE_FULL, await self._mailbox.look())
         self._note(NO_REPORTS, self._habits.never_reports(self._who, self._now()))
+
+    @property
+    def _reads(self) -> bool:
+        return self._mailbox.busy and self._now() >= self._read_at
 
     @property
     def _offers(self) -> bool:

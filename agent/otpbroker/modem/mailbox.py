@@ -22,6 +22,7 @@ _Waiting = TypeVar("_Waiting")
 PART_LIFE = 6 * 3600.0  # seconds that a part waits for the others of its message
 _SETTLE = 300.0  # of these at least so many from its reading, however old it is: the others may lie beside it
 _LAST_INDEX = 255
+_MOST_TOLD = 1000
 
 
 class Mailbox:
@@ -67,6 +68,9 @@ class Mailbox:
 
     def tell(self, place: Place, *, report: bool) -> None:
         """The modem says that a message or a report lies there."""
+        if len(self._told) >= _MOST_TOLD:  # a modem that tells nonsense
+            self._told.clear()
+            self._lists.update(dict.fromkeys(self._memory.names))
         self._told[place] = None
         if report and place.memory != REPORTS and REPORTS in self._memory.names:
             self._lists[REPORTS] = None  # Quectel keeps reports there and tells of "SM"
@@ -151,7 +155,8 @@ class Mailbox:
 
     async def _read(self, place: Place) -> None:
         who = f"{self._who} read"
-        if self._habits.rests(who, self._now()):
+        # What is not deleted yet is nothing new; read twice it would be deleted twice, then with it its successor.
+        if place in self._given or place in self._free or self._habits.rests(who, self._now()):
             return
         try:
             entry = await self._memory.read(place)

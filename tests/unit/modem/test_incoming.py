@@ -10,6 +10,7 @@ from memory_modem import SENT_AT, Core, MemoryModem, report, texts
 from modem_desk import Desk, send
 
 from otpbroker.modem.habits import REPORT_TIME
+from otpbroker.modem.incoming import FIRST_LOOK
 from otpbroker.modem.mailbox import PART_LIFE
 from otpbroker.modem.modem import Modem
 from otpbroker.modem.session import HEARTBEAT
@@ -26,7 +27,7 @@ LONG = "Kode Anda 123456, jangan diberikan kepada siapa pun. " * 6
 async def ready(wire: MemoryModem, core: Core) -> AsyncIterator[Modem]:
     """A modem that has read what lay in its memory at the start."""
     async with Desk(wire, inbound=core).ready() as modem:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(FIRST_LOOK + 0.1)
         yield modem
 
 
@@ -52,7 +53,7 @@ async def test_what_lies_there_at_the_start_is_read_from_every_memory_after_the_
     wire.put(report(5), memory="SR")
     async with Desk(wire, inbound=core).ready():
         assert "AT+CMGL=4" not in wire.lines
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(FIRST_LOOK + 0.1)
     assert core.texts == ["in the SIM", "in the modem"]
     assert [each.reference for each in core.reports] == [5]
     assert wire.stored == 0
@@ -305,7 +306,7 @@ async def test_a_modem_that_restarted_is_asked_again_and_read_again() -> None:
         wire.notify = ""
         wire.put(*texts("while it started"))
         wire.say("\r\nRDY\r\n")
-        await asyncio.sleep(1)
+        await asyncio.sleep(FIRST_LOOK + 0.1)
     assert wire.notify == "2,1,0,1,0"
     assert core.texts == ["while it started"]
 
@@ -315,6 +316,7 @@ async def test_reading_takes_turns_with_messages() -> None:
     wire, core = MemoryModem(), Core()
     wire.put(*(pdu for number in range(15) for pdu in texts(f"old {number}")))
     async with Desk(wire, inbound=core).ready() as modem:
+        await asyncio.sleep(FIRST_LOOK)
         for number in range(5):
             assert await send(modem) == Sent((number + 1,))
         first, last = wire.lines.index("AT+CMGS=19"), len(wire.lines) - wire.lines[::-1].index("AT+CMGS=19")
@@ -322,6 +324,41 @@ async def test_reading_takes_turns_with_messages() -> None:
         assert len(between) <= 5 + 4 * 3, "a message waits for one look into the memory at most"
         await asyncio.sleep(5)
         assert len(core.texts) == 15
+
+
+@in_virtual_time
+async def test_what_waits_to_be_sent_at_the_start_goes_before_anything_is_read() -> None:
+    wire, core = MemoryModem(), Core()
+    wire.put(*texts("old"))
+    async with Desk(wire, inbound=core).ready() as modem:
+        assert await send(modem) == Sent((1,))
+        assert not any(line.startswith("AT+CPMS") for line in wire.lines)
+
+
+@in_virtual_time
+async def test_a_message_that_is_told_of_twice_does_not_cost_its_successor() -> None:
+    wire, core = MemoryModem(), Core()
+    core.full = True
+    async with ready(wire, core):
+        wire.deliver(*texts("one"))
+        await asyncio.sleep(0.1)
+        wire.say('\r\n+CMTI: "SM",1\r\n')
+        await asyncio.sleep(0.1)
+        core.full = False
+        await asyncio.sleep(2 * HEARTBEAT)
+        assert (core.texts, deleted(wire)) == (["one"], 1)
+
+
+@in_virtual_time
+async def test_a_modem_that_tells_nonsense_without_end_fills_no_memory() -> None:
+    wire, core = MemoryModem(), Core()
+    async with ready(wire, core) as modem:
+        for number in range(5000):
+            wire.say(f'\r\n+CMTI: "X{number % 9}",{number}\r\n')
+        assert await send(modem) == Sent((1,))
+        wire.deliver(*texts("true"))
+        await asyncio.sleep(60)
+        assert "true" in core.texts
 
 
 @in_virtual_time

@@ -9,6 +9,7 @@ from scripted_modem import ScriptedModem
 
 from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.events import ModemChanged, ModemState
+from otpbroker.modem.incoming import FIRST_LOOK
 from otpbroker.modem.modem import STOP_LIMIT
 from otpbroker.modem.session import HEARTBEAT
 from otpbroker.sms.submission import Refused, Retry, Sent, Unknown
@@ -31,7 +32,7 @@ async def test_the_heartbeat_keeps_the_signal_fresh() -> None:
     wire = ScriptedModem()
     async with Desk(wire).ready() as modem:
         wire.answers["AT+CSQ"] = "+CSQ: 10,99\r\nOK"
-        await asyncio.sleep(HEARTBEAT + 1)
+        await asyncio.sleep(FIRST_LOOK + HEARTBEAT + 1)
         assert modem.status.signal_dbm == -93
 
 

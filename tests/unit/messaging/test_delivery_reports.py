@@ -150,6 +150,12 @@ async def test_a_report_may_write_the_number_in_any_form(core: Core, written: st
     assert await arrival(core, outcome) is Arrival.DELIVERED
 
 
+async def test_a_number_shorter_than_what_tells_numbers_apart_is_known_in_both_forms(core: Core) -> None:
+    outcome = await core.send(receiver="0217654")
+    core.delivery_reports.reported("m1", report(0, receiver="0217654"))
+    assert await arrival(core, outcome) is Arrival.DELIVERED
+
+
 async def test_a_short_code_reports_too(core: Core) -> None:
     outcome = await core.send(receiver="8888")
     core.delivery_reports.reported("m1", report(0, receiver="8888"))

@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -16,6 +18,8 @@ from otpbroker.messaging.inbox import Inbox, Received
 from otpbroker.sms.address import parse_address
 from otpbroker.sms.reassemble import Message
 from virtual_time import NOON, VirtualClock
+
+T = TypeVar("T")
 
 KEY = bytes(range(32))
 DAY = 86400.0
@@ -219,20 +223,37 @@ async def test_on_a_full_disk_nothing_is_said_to_be_kept(shelf: Shelf, caplog: p
     assert await shelf.again().texts() == ["text 0", CANARY]
 
 
+class SlowDisk(ThreadPoolExecutor):
+    """Does nothing before it is let go; `begun` tells that something waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def submit(self, work: Callable[..., T], /, *arguments: object, **named: object) -> Future[T]:
+        def slowly() -> T:
+            self.begun.set()
+            assert self.go.wait(10)
+            return work(*arguments, **named)
+
+        return super().submit(slowly)
+
+
 async def test_who_gave_up_waiting_for_the_disk_gets_no_second_copy(shelf: Shelf) -> None:
-    slow = threading.Event()
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(1))
-    loop.run_in_executor(None, slow.wait, 10)  # nothing is written before it ends
+    await fill(shelf, 1)
+    loop, disk = asyncio.get_running_loop(), SlowDisk()
+    loop.set_default_executor(disk)
     first = asyncio.create_task(shelf.inbox.received("m1", message()))
-    await asyncio.sleep(0)
+    thread = ThreadPoolExecutor(1)
+    assert await loop.run_in_executor(thread, disk.begun.wait, 10)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     second = asyncio.create_task(shelf.inbox.received("m1", message()))
-    await asyncio.sleep(0)
-    slow.set()
+    disk.go.set()
     assert await second
-    assert len(shelf.files) == 1
+    await loop.run_in_executor(thread, disk.shutdown)
+    thread.shutdown()
+    assert len(shelf.files) == 2
 
 
 async def test_what_a_loss_of_power_left_is_cleared_away(shelf: Shelf) -> None:

@@ -22,6 +22,8 @@ from virtual_run import in_virtual_time, now
 
 LONG = "Kode Anda 123456, jangan diberikan kepada siapa pun. " * 6
 
+DRAFT = "0011000C912618214365870000A705E8329BFD06"
+
 
 @asynccontextmanager
 async def ready(wire: MemoryModem, core: Core) -> AsyncIterator[Modem]:
@@ -60,6 +62,16 @@ async def test_what_lies_there_at_the_start_is_read_from_every_memory_after_the_
 
 
 @in_virtual_time
+async def test_a_modem_that_miscounts_is_not_listed_over_and_over() -> None:
+    """As gammu issue 156 shows: seven are used, none is there."""
+    wire = MemoryModem({"AT+CPMS?": '+CPMS: "SM",7,100,"SM",7,100,"SM",7,100\r\nOK'})
+    wire.answers['AT+CPMS="SM"'] = "+CPMS: 7,100,7,100,7,100\r\nOK"
+    async with ready(wire, Core()):
+        await asyncio.sleep(10 * HEARTBEAT)
+    assert wire.lists == 1
+
+
+@in_virtual_time
 async def test_an_empty_memory_is_not_listed() -> None:
     wire = MemoryModem()
     async with ready(wire, Core()):
@@ -90,7 +102,10 @@ async def test_a_core_that_hangs_is_given_up_and_asked_again() -> None:
     async with ready(wire, core) as modem:
         wire.deliver(*texts("Hello"))
         await asyncio.sleep(1)
+        began = now()
         assert await send(modem) == Sent((1,))
+        assert now() - began < 0.1, "messages go out meanwhile"
+        await asyncio.sleep(15)
         assert (core.offered, wire.stored) == (0, 1)
         core.offered = 1  # from now on it answers
         await asyncio.sleep(3 * HEARTBEAT)
@@ -151,7 +166,7 @@ async def test_an_old_part_is_given_time_to_be_found_by_the_others_but_no_more()
 @in_virtual_time
 async def test_what_a_terminal_wrote_is_left_alone() -> None:
     wire, core = MemoryModem(), Core()
-    wire.put("0011000C912618214365870000A705E8329BFD06", status=3)
+    wire.put(DRAFT, status=3)
     wire.put(*texts("Hello"))
     async with ready(wire, core):
         await asyncio.sleep(5 * HEARTBEAT)
@@ -378,10 +393,12 @@ async def test_a_nearly_full_memory_is_told_until_there_is_room() -> None:
 async def test_halves_and_what_nobody_can_read_give_way_when_there_is_no_room_left() -> None:
     wire, core = MemoryModem(), Core()
     async with ready(wire, core) as modem:
+        wire.put(DRAFT, status=2)
         wire.deliver("00FF00FF")
-        wire.deliver(*(texts(LONG, reference=number)[0] for number in range(18)))
+        wire.deliver(*(texts(LONG, reference=number)[0] for number in range(17)))
         await asyncio.sleep(6 * HEARTBEAT)
         assert "00FF00FF" not in wire.places["SM"].values()
+        assert DRAFT in wire.places["SM"].values()
         assert wire.stored == 17
         assert [message.complete for message in core.messages] == [False]
         assert modem.status.notes == ()

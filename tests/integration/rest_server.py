@@ -24,7 +24,6 @@ from otpbroker.messaging.command import (
     Unblock,
     VerifyOtp,
 )
-from otpbroker.messaging.inbox import Received
 from otpbroker.messaging.msisdn import normalise
 from otpbroker.messaging.outcome import (
     Blocklisted,
@@ -37,6 +36,7 @@ from otpbroker.messaging.outcome import (
     State,
     Verdict,
 )
+from otpbroker.messaging.received import Received
 from otpbroker.passwords import hash_password
 from otpbroker.web.access import Access
 from otpbroker.web.api import create_api_app

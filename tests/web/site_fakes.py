@@ -8,8 +8,8 @@ from otpbroker.config.model import Administrator, AdminSection, Config
 from otpbroker.errors import OtpBrokerError
 from otpbroker.events import ModemState, ModemStatus
 from otpbroker.messaging.command import Command, ListModems, Origin, SendSms
-from otpbroker.messaging.inbox import Received
 from otpbroker.messaging.outcome import ModemList, Outcome, Result, State
+from otpbroker.messaging.received import Received
 from otpbroker.passwords import hash_password
 from otpbroker.redact import mask_number
 

@@ -2,6 +2,7 @@
 
 from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.inbox import Inbox
+from otpbroker.sms.deliver import Deliver
 from otpbroker.sms.reassemble import Message
 from otpbroker.sms.status_report import StatusReport
 
@@ -18,3 +19,6 @@ class Inbound:
 
     async def received(self, modem_id: str, message: Message) -> bool:
         return await self._inbox.received(modem_id, message)
+
+    def holds(self, modem_id: str, part: Deliver) -> bool:
+        return self._inbox.holds(modem_id, part)

@@ -9,53 +9,25 @@ import asyncio
 import hmac
 import json
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from otpbroker.clock import Clock
 from otpbroker.config.model import InboxSection
-from otpbroker.errors import Misconfigured, Rejected
+from otpbroker.errors import Unavailable
 from otpbroker.events import Bus, SmsReceived
-from otpbroker.files import erase_file, make_folder, replace_file
+from otpbroker.messaging.inbox_folder import InboxFolder, Known, new_name, time_of
+from otpbroker.messaging.received import Received
 from otpbroker.redact import mask_number
-from otpbroker.sealing import Sealer
 from otpbroker.sms.address import TypeOfNumber
+from otpbroker.sms.deliver import Deliver
 from otpbroker.sms.reassemble import Message
 
 _log = logging.getLogger(__name__)
 
 _DAY = 86400.0
-_TIME_DIGITS = 11  # hexadecimal, of milliseconds since 1970
 _REMEMBERED = 1000  # deleted messages that are known again while the SIM still has them
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message from the network; times are Unix seconds. With less `parts` than `total` its text has gaps."""
-
-    id: str
-    modem_id: str
-    sender: str = field(repr=False)  # +62812..., 0812..., 888, or a name
-    sender_is_number: bool
-    text: str = field(repr=False)
-    sent_at: float | None  # by the service centre's clock
-    received_at: float
-    parts: int
-    total: int
-
-    @property
-    def complete(self) -> bool:
-        return self.parts == self.total
-
-    @property
-    def answerable_sender(self) -> str:
-        """Where a reply goes. Raises `Rejected`: a name is no address."""
-        if not self.sender_is_number:
-            raise Rejected("sender-no-number", "the sender is a name: it takes no reply")
-        return self.sender
 
 
 class Inbox:
@@ -64,14 +36,13 @@ class Inbox:
     def __init__(
         self, folder: Path, key: bytes, settings: Callable[[], InboxSection], bus: Bus, clock: Clock
     ) -> None:
-        self._folder = folder
-        self._sealer = Sealer(key)
+        self._disk = InboxFolder(folder, key)
         self._digest_key = hmac.digest(key, b"inbox", "sha256")
         self._settings = settings
         self._bus = bus
         self._clock = clock
-        self._ids: dict[str, bytes | None] = {}  # oldest first, each with what it is known again by
-        self._deleted: deque[bytes] = deque(maxlen=_REMEMBERED)
+        self._ids: dict[str, Known] = {}  # oldest first
+        self._deleted: deque[Known] = deque(maxlen=_REMEMBERED)
         self._loaded = False
         self._changing = asyncio.Lock()
         self._keeping: set[asyncio.Task[bool]] = set()
@@ -97,6 +68,10 @@ class Inbox:
         task.add_done_callback(self._keeping.discard)
         return await asyncio.shield(task)
 
+    def holds(self, modem_id: str, part: Deliver) -> bool:
+        """Whether a message with this part is kept, or was; False as long as the disk was not read."""
+        return self._part(modem_id, part.fingerprint) in self._parts_held
+
     async def page(
         self,
         *,
@@ -112,37 +87,40 @@ class Inbox:
             ids = [known for known in self._ids if known > after and (not before or known < before)]
         if newest_first:
             ids.reverse()
-        return await asyncio.to_thread(self._read_some, ids, modem_id, limit)
+        return await asyncio.to_thread(self._disk.read_some, ids, modem_id, limit)
 
     async def get(self, message_id: str) -> Received | None:
         async with self._changing:
             await self._load()
             if message_id not in self._ids:
                 return None
-        return await asyncio.to_thread(self._read, message_id)
+        return await asyncio.to_thread(self._disk.read, message_id)
 
     async def delete(self, message_id: str) -> bool:
-        """Whether it was there; from the return on it is gone, over restarts too."""
+        """Whether it was there; from the return on it is gone, over restarts too. Raises `Unavailable`."""
         async with self._changing:
             await self._load()
             if message_id not in self._ids:
                 return False
-            await self._forget([message_id])
+            try:
+                await self._forget([message_id])
+            except OSError as error:
+                raise Unavailable("not-saved", f"the inbox can't be written: {error.strerror}") from error
             return True
 
     async def _keep(self, modem_id: str, message: Message) -> bool:
         async with self._changing:
-            await self._load()
-            digest = self._digest(modem_id, message)
-            if digest is not None and (digest in self._deleted or digest in self._ids.values()):
-                return True
-            kept = self._entry(modem_id, message)
             try:
-                await asyncio.to_thread(self._write, kept)
+                await self._load()
+                known = self._known(modem_id, message)
+                if self._repeats(known):
+                    return True
+                kept = self._entry(modem_id, message)
+                await asyncio.to_thread(self._disk.write, kept, known)
             except OSError as error:
                 _log.error("inbox: a message can't be kept, it stays with the modem: %s", error.strerror)
                 return False
-            self._ids[kept.id] = digest
+            self._ids[kept.id] = known
             await self._prune()
         self._bus.publish(
             SmsReceived(
@@ -168,36 +146,33 @@ class Inbox:
         """Seconds until the oldest message has to go; a day at most, for the clock may be set."""
         if not self._ids:
             return _DAY
-        end = _time_of(next(iter(self._ids))) + self._settings().keep_days * _DAY
+        end = time_of(next(iter(self._ids))) + self._settings().keep_days * _DAY
         return min(max(end - self._clock.now(), 1.0), _DAY)
 
     async def _prune(self) -> None:
         settings = self._settings()
         before = self._clock.now() - settings.keep_days * _DAY
         surplus = len(self._ids) - settings.max_messages
-        await self._forget(
-            [known for at, known in enumerate(self._ids) if at < surplus or _time_of(known) < before]
-        )
+        old = [known for at, known in enumerate(self._ids) if at < surplus or time_of(known) < before]
+        try:
+            await self._forget(old)
+        except OSError as error:
+            _log.error("inbox: old messages can't be deleted: %s", error.strerror)
 
     async def _forget(self, ids: list[str]) -> None:
-        if not ids:
-            return
-        await asyncio.to_thread(self._erase, ids)
         for message_id in ids:
-            if (digest := self._ids.pop(message_id)) is not None:
-                self._deleted.append(digest)
+            await asyncio.to_thread(self._disk.erase, message_id)
+            self._deleted.append(self._ids.pop(message_id))
 
     async def _load(self) -> None:
         if not self._loaded:
-            self._ids = await asyncio.to_thread(self._look)
+            self._ids = await asyncio.to_thread(self._disk.look)
             self._loaded = True
 
     def _entry(self, modem_id: str, message: Message) -> Received:
         now = self._clock.now()
-        last = next(reversed(self._ids), "0")
-        at = max(int(now * 1000), int(last[:_TIME_DIGITS], 16) + 1)
         return Received(
-            id=f"{at:0{_TIME_DIGITS}x}{secrets.token_hex(3)}",
+            id=new_name(now, next(reversed(self._ids), None)),
             modem_id=modem_id,
             sender=str(message.sender),
             sender_is_number=message.sender.type_of_number is not TypeOfNumber.ALPHANUMERIC,
@@ -208,69 +183,30 @@ class Inbox:
             total=message.total,
         )
 
-    def _digest(self, modem_id: str, message: Message) -> bytes | None:
-        """What a message is known again by that comes twice: the process died before the SIM had let it go.
+    def _known(self, modem_id: str, message: Message) -> Known:
+        """By what a message is known again that comes twice: the process died before the SIM had let it go.
 
         Without the service centre's time nothing tells it from a later one with the same text.
         """
-        if message.sent_at is None:
-            return None
-        return self._hash(modem_id, str(message.sender), message.sent_at.timestamp(), message.text)
+        digest = None
+        if message.sent_at is not None:
+            digest = self._hash(modem_id, str(message.sender), message.sent_at.timestamp(), message.text)
+        long = message.total > 1
+        return Known(digest, frozenset(self._part(modem_id, part) for part in message.fingerprints if long))
 
-    def _hash(self, modem_id: str, sender: str, sent_at: float, text: str) -> bytes:
-        octets = json.dumps([modem_id, sender, sent_at, text]).encode()
-        return hmac.digest(self._digest_key, octets, "sha256")
+    @property
+    def _parts_held(self) -> frozenset[bytes]:
+        return frozenset().union(*(known.parts for known in (*self._ids.values(), *self._deleted)))
 
-    def _write(self, received: Received) -> None:
-        make_folder(self._folder)
-        plain = json.dumps({name: value for name, value in asdict(received).items() if name != "id"})
-        replace_file(self._folder / received.id, self._sealer.seal(plain.encode(), f"inbox/{received.id}"))
+    def _repeats(self, known: Known) -> bool:
+        """Whether it is a message that was kept, or what the SIM still has of one."""
+        digests = {other.digest for other in (*self._ids.values(), *self._deleted)}
+        return (known.digest is not None and known.digest in digests) or (
+            bool(known.parts) and known.parts <= self._parts_held
+        )
 
-    def _read(self, message_id: str) -> Received | None:
-        try:
-            sealed = (self._folder / message_id).read_bytes()
-            return Received(id=message_id, **json.loads(self._sealer.open(sealed, f"inbox/{message_id}")))
-        except FileNotFoundError:  # deleted meanwhile
-            return None
-        except (OSError, Misconfigured, ValueError, TypeError) as error:
-            _log.warning("inbox: message %s can't be read: %s", message_id, error)
-            return None
+    def _part(self, modem_id: str, fingerprint: bytes) -> bytes:
+        return self._hash(modem_id, fingerprint.hex())
 
-    def _read_some(self, ids: list[str], modem_id: str | None, limit: int) -> list[Received]:
-        found: list[Received] = []
-        for message_id in ids:
-            if len(found) == limit:
-                break
-            received = self._read(message_id)
-            if received is not None and modem_id in {None, received.modem_id}:
-                found.append(received)
-        return found
-
-    def _erase(self, ids: list[str]) -> None:
-        for message_id in ids:
-            erase_file(self._folder / message_id)
-
-    def _look(self) -> dict[str, bytes | None]:
-        """Every message there is, also one that this key does not open: it goes when its time comes."""
-        found: dict[str, bytes | None] = {}
-        if not self._folder.is_dir():
-            return found
-        for path in sorted(self._folder.iterdir()):
-            if path.name.startswith("."):  # what a loss of power left of a write
-                path.unlink(missing_ok=True)
-            elif _is_id(path.name):
-                received = self._read(path.name)
-                found[path.name] = (
-                    None
-                    if received is None or received.sent_at is None
-                    else self._hash(received.modem_id, received.sender, received.sent_at, received.text)
-                )
-        return found
-
-
-def _is_id(name: str) -> bool:
-    return len(name) == _TIME_DIGITS + 6 and set(name) <= set("0123456789abcdef")
-
-
-def _time_of(message_id: str) -> float:
-    return int(message_id[:_TIME_DIGITS], 16) / 1000
+    def _hash(self, *values: object) -> bytes:
+        return hmac.digest(self._digest_key, json.dumps(values).encode(), "sha256")

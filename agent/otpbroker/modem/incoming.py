@@ -59,6 +59,7 @@ class Incoming:
             shared.habits,
             arrived=self._arrived,
             reported=self._reported,
+            holds=lambda part: shared.inbound.holds(modem_id, part),
             now=self._now,
             wall=shared.clock,
         )
@@ -231,6 +232,9 @@ class Incoming:
                 return await self._inbound.received(self._modem_id, arrived.message)
         except TimeoutError:
             log.warning("modem %s: keeping a message takes too long", self._modem_id)
+            return False
+        except Exception as defect:  # noqa: BLE001 # of ours: the modem goes on, the message stays; the text in it is not logged
+            log.error("modem %s: keeping a message broke: %s", self._modem_id, type(defect).__name__)  # noqa: TRY400
             return False
 
     def _note(self, code: str, there: bool) -> None:

@@ -28,6 +28,7 @@ _MOST_TOLD = 1000
 class Mailbox:
     """`arrived` gets each message once it is whole or given up, `reported` each delivery report.
 
+    `holds` tells whether a part is of a message that is kept already.
     `now` is the loop's clock, `wall` Unix time. Talking to the modem raises `AtTimeout`, `LinkLost`, `OutOfStep`.
     """
 
@@ -38,6 +39,7 @@ class Mailbox:
         *,
         arrived: Callable[[Arrived], None],
         reported: Callable[[StatusReport], None],
+        holds: Callable[[Deliver], bool],
         now: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
@@ -45,6 +47,7 @@ class Mailbox:
         self._habits = habits
         self._arrived = arrived
         self._reported = reported
+        self._holds = holds
         self._now = now
         self._wall = wall
         self.reset("")
@@ -184,6 +187,8 @@ class Mailbox:
         match decoded(entry.pdu):
             case StatusReport() as report:
                 self._reported(report)
+                self._free[entry.place] = None
+            case Deliver() as part if part.concatenation is not None and self._holds(part):
                 self._free[entry.place] = None
             case Deliver() as part:
                 self.take(part, entry.place)

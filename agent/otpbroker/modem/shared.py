@@ -8,6 +8,7 @@ from otpbroker.events import Bus
 from otpbroker.modem.habits import Habits
 from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.sim import PinMemory
+from otpbroker.sms.deliver import Deliver
 from otpbroker.sms.reassemble import Message
 from otpbroker.sms.status_report import StatusReport
 
@@ -39,6 +40,10 @@ class Inbound(Protocol):
         """A message from the network. True once it is kept durably: then it may leave the SIM."""
         ...
 
+    def holds(self, modem_id: str, part: Deliver) -> bool:
+        """Whether a message with this part is kept: the others were deleted when the process died."""
+        ...
+
 
 class Nobody:
     """Fits `Inbound`: what comes in stays where it is."""
@@ -48,6 +53,10 @@ class Nobody:
 
     async def received(self, modem_id: str, message: Message) -> bool:
         del modem_id, message
+        return False
+
+    def holds(self, modem_id: str, part: Deliver) -> bool:
+        del modem_id, part
         return False
 
 

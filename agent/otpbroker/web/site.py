@@ -11,8 +11,8 @@ from otpbroker.clock import Clock
 from otpbroker.config.model import Administrator, Config
 from otpbroker.events import ModemStatus
 from otpbroker.messaging.command import Command, ListModems, Origin
-from otpbroker.messaging.inbox import Received
 from otpbroker.messaging.outcome import ModemList, Outcome, Result
+from otpbroker.messaging.received import Received
 from otpbroker.web.hashing import HashingThread
 from otpbroker.web.live import Monitor
 from otpbroker.web.sessions import Sessions

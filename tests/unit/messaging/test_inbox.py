@@ -13,10 +13,13 @@ import pytest
 
 from core import full_disks
 from otpbroker.config.model import InboxSection
+from otpbroker.errors import Unavailable
 from otpbroker.events import Bus, SmsReceived
-from otpbroker.messaging.inbox import Inbox, Received
+from otpbroker.messaging.inbox import Inbox
+from otpbroker.messaging.received import Received
 from otpbroker.sms.address import parse_address
-from otpbroker.sms.reassemble import Message
+from otpbroker.sms.deliver import Deliver, decode_deliver, encode_deliver
+from otpbroker.sms.reassemble import Message, Reassembler
 from virtual_time import NOON, VirtualClock
 
 T = TypeVar("T")
@@ -133,6 +136,40 @@ async def test_a_message_that_was_deleted_before_the_sim_let_it_go_stays_deleted
     assert await shelf.texts() == []
 
 
+def parts(text: str = "Kode " * 100, reference: int = 7, sent_at: datetime = SENT_AT) -> list[Deliver]:
+    return [decode_deliver(pdu) for pdu in encode_deliver("BANK", text, sent_at=sent_at, reference=reference)]
+
+
+def joined(delivers: list[Deliver]) -> Message:
+    joiner = Reassembler(max_age=1)
+    for part in delivers:
+        if (whole := joiner.add(part, 0)) is not None:
+            return whole
+    (half,) = joiner.expire(1)
+    return half
+
+
+async def test_the_parts_of_what_is_kept_are_known_by_the_next_process_too(shelf: Shelf) -> None:
+    long = parts()
+    await shelf.inbox.received("m1", joined(long))
+    after = shelf.again()
+    assert not after.inbox.holds("m1", long[1])  # nothing was read yet
+    await after.texts()
+    assert all(after.inbox.holds("m1", part) for part in long)
+    assert not after.inbox.holds("m2", long[1])
+    assert not after.inbox.holds("m1", parts(reference=8)[1])
+    assert not after.inbox.holds("m1", parts(sent_at=datetime.fromtimestamp(NOON, UTC))[1])
+
+
+async def test_what_is_left_of_a_message_that_is_kept_is_not_kept_again(shelf: Shelf) -> None:
+    long = parts()
+    await shelf.inbox.received("m1", joined(long))
+    assert await shelf.again().inbox.received("m1", joined(long[2:]))
+    assert len(shelf.files) == 1
+    assert await shelf.inbox.received("m1", joined(parts("Kode " * 99 + "other")[2:]))
+    assert len(shelf.files) == 2
+
+
 async def test_deleted_is_gone_from_the_disk(shelf: Shelf) -> None:
     await shelf.inbox.received("m1", message())
     (received,) = await shelf.inbox.page()
@@ -237,6 +274,27 @@ class SlowDisk(ThreadPoolExecutor):
             return work(*arguments, **named)
 
         return super().submit(slowly)
+
+
+async def test_on_a_disk_that_takes_nothing_nothing_is_said_to_be_deleted(shelf: Shelf) -> None:
+    await fill(shelf, 1)
+    (received,) = await shelf.inbox.page()
+    with full_disks(), pytest.raises(Unavailable, match="can't be written"):
+        await shelf.inbox.delete(received.id)
+    assert await shelf.texts() == ["text 0"]
+
+
+async def test_an_old_message_that_can_not_be_deleted_keeps_no_new_one_out(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf.settings = InboxSection(max_messages=1)
+    await shelf.inbox.received("m1", message("long " * 200))
+    with full_disks(900):  # room for the new one, but not for the zeros over the old one
+        assert await shelf.inbox.received("m1", message())
+    assert "can't be deleted" in caplog.text
+    assert len(shelf.files) == 2
+    await shelf.inbox.received("m1", message("another"))
+    assert await shelf.texts() == ["another"]
 
 
 async def test_who_gave_up_waiting_for_the_disk_gets_no_second_copy(shelf: Shelf) -> None:

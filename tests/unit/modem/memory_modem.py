@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from scripted_modem import ScriptedModem
 
-from otpbroker.sms.deliver import encode_deliver
+from otpbroker.sms.deliver import Deliver, encode_deliver
 from otpbroker.sms.reassemble import Message
 from otpbroker.sms.status_report import StatusReport, encode_status_report
 from otpbroker.sms.submission import Sms
@@ -105,6 +105,7 @@ class Core:
         self.reports: list[StatusReport] = []
         self.messages: list[Message] = []
         self.offered = 0
+        self.held: set[bytes] = set()  # parts of messages that it kept
 
     @property
     def texts(self) -> list[str]:
@@ -119,4 +120,9 @@ class Core:
         self.offered += 1
         if not self.full:
             self.messages.append(message)
+            self.held.update(message.fingerprints)
         return not self.full
+
+    def holds(self, modem_id: str, part: Deliver) -> bool:
+        assert modem_id == "m1"
+        return part.fingerprint in self.held

@@ -113,6 +113,29 @@ async def test_a_core_that_hangs_is_given_up_and_asked_again() -> None:
 
 
 @in_virtual_time
+async def test_a_defect_of_the_core_costs_neither_the_modem_nor_the_message(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(Core):
+        async def received(self, modem_id: str, message: Message) -> bool:
+            if self.full:
+                raise ValueError(message.text)
+            return await super().received(modem_id, message)
+
+    wire, core = MemoryModem(), Broken()
+    core.full = True
+    desk = Desk(wire, inbound=core)
+    async with desk.ready():
+        wire.deliver(*texts("canary"))
+        await asyncio.sleep(5)
+        assert (wire.stored, len(desk.opened)) == (1, 1)
+        core.full = False
+        await asyncio.sleep(2 * HEARTBEAT)
+        assert core.texts == ["canary"]
+    assert "canary" not in caplog.text
+
+
+@in_virtual_time
 async def test_a_long_message_stays_until_its_last_part_is_there() -> None:
     wire, core = MemoryModem(), Core()
     first, second, third = texts(LONG)
@@ -136,6 +159,20 @@ async def test_the_parts_found_after_a_restart_are_joined_with_the_later_ones() 
         wire.deliver(third)
         await asyncio.sleep(0.1)
     assert (core.texts, wire.stored) == ([LONG], 0)
+
+
+@in_virtual_time
+async def test_what_a_crash_left_of_a_long_message_that_is_kept_is_no_message() -> None:
+    wire, core = MemoryModem(), Core()
+    first, second, third = texts(LONG)
+    async with ready(wire, core):
+        wire.deliver(first, second, third)
+        await asyncio.sleep(1)
+    wire.put(third)  # of three deletions only two were done
+    async with ready(wire, core):
+        assert wire.stored == 0
+        await asyncio.sleep(2 * PART_LIFE)
+    assert core.texts == [LONG]
 
 
 @in_virtual_time

@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from otpbroker.messaging.command import Command, Origin
-from otpbroker.messaging.inbox import Received
 from otpbroker.messaging.outcome import Outcome, Result
+from otpbroker.messaging.received import Received
 
 
 class Blocklist(Protocol):

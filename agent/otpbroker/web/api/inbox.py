@@ -8,7 +8,7 @@ from quart import Blueprint, Response, request
 from otpbroker.clock import Clock
 from otpbroker.errors import Rejected
 from otpbroker.messaging.command import SendSms
-from otpbroker.messaging.inbox import Received
+from otpbroker.messaging.received import Received
 from otpbroker.web.api.core import Core, Inbox
 from otpbroker.web.api.exchange import read_body, read_number, require_right, respond
 from otpbroker.web.api.messages import check_modem, key_of, submit

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
-from otpbroker.messaging.inbox import Received
+from otpbroker.messaging.received import Received
 from otpbroker.web.api.models import Expiring, MessageId, StatusReport, Text
 
 

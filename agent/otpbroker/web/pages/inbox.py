@@ -8,8 +8,8 @@ from werkzeug.exceptions import NotFound
 
 from otpbroker.errors import Misconfigured, Rejected, Unavailable
 from otpbroker.messaging.command import Origin, SendSms
-from otpbroker.messaging.inbox import Received
 from otpbroker.messaging.outcome import Outcome
+from otpbroker.messaging.received import Received
 from otpbroker.web import wording
 from otpbroker.web.language import gettext_noop as _
 from otpbroker.web.pages.sms import WAIT

@@ -101,8 +101,9 @@ version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/de
 lock=requirements/runtime.txt
 if [ "$purpose" = test ]; then
     # libatomic1: Playwright's driver wants it.
+    # umockdev: devices for udev that are not there.
     install_apt shellcheck gammu chromium fonts-dejavu-core libatomic1 libmm14 librsvg2-bin zbar-tools nftables \
-        iproute2
+        iproute2 umockdev
     unpack smstools usr/sbin/smsd smstools
     # With their libraries, which are found by LD_LIBRARY_PATH.
     unpack appliance usr/sbin/hostapd hostapd dnsmasq-base network-manager libnm0 libnl-3-200 libnl-genl-3-200 \

@@ -21,7 +21,9 @@ from otpbroker.messaging.inbox import Inbox
 from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.report import Report
 from otpbroker.modem.fleet import Fleet
+from otpbroker.modem.hotplug import UdevPorts
 from otpbroker.modem.sim import PinMemory
+from otpbroker.modem.usb import PortSource
 from otpbroker.sealing import key_file
 from otpbroker.supervise import supervise
 from otpbroker.web.access import Access
@@ -56,8 +58,13 @@ class Ready:
 class Agent:
     """Every part of the device's program, from the configuration to the listeners."""
 
-    def __init__(self, folders: Folders, store: Store, clock: Clock | None = None) -> None:
-        """Raises `Misconfigured` when the journal can't be opened."""
+    def __init__(
+        self, folders: Folders, store: Store, clock: Clock | None = None, ports: PortSource | None = None
+    ) -> None:
+        """`ports` tells what is plugged in, by default udev does.
+
+        Raises `Misconfigured` when the journal can't be opened.
+        """
         self._folders = folders
         self._clock = clock or Clock()
         self.store = store
@@ -73,6 +80,7 @@ class Agent:
             self._clock.now,
             self._in_air,
             self._senders_changed,
+            ports=ports or UdevPorts(),
             pins=PinMemory(folders.state / "refused-pins", key),
             inbound=Inbound(reports, self.inbox),
         )
@@ -122,7 +130,7 @@ class Agent:
             await _cancel(serving, stopping)
             try:
                 async with asyncio.timeout(STOP_LIMIT):
-                    await self.fleet.apply(())
+                    await self.fleet.stop()
             except TimeoutError:
                 _log.warning("a modem did not end in time")
             await _cancel(working)
@@ -165,6 +173,7 @@ class Agent:
             store=store,
             dispatcher=self.dispatcher,
             inbox=self.inbox,
+            plugged=self.fleet,
             monitor=monitor,
             sessions=Sessions(lambda: store.config.admin, self._clock),
             setup_code=self.setup_code,

@@ -59,6 +59,35 @@ class ModemStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundModem:
+    """A device that no configured modem is; "" is not known. `kind` and `family` are those of `modem.families`.
+
+    `trouble` is why it can't simply be activated: hilink, storage, adapter, unknown, silent, busy, denied,
+    sim-absent, sim-locked (asks for its PIN), sim-blocked (asks for its PUK, or is defect); "" when it can.
+    """
+
+    socket: str
+    kind: str
+    trouble: str = ""
+    port: str = ""
+    family: str = ""
+    manufacturer: str = ""
+    model: str = ""
+    revision: str = ""
+    imei: str = ""
+    imsi: str = ""
+    iccid: str = ""
+    msisdn: str = ""
+    operator: str = ""
+    smsc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundChanged:
+    """Other devices are there that no configured modem is, or more is known of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModemChanged:
     """A modem's snapshot is new."""
 
@@ -126,7 +155,9 @@ class Overrun:
     missed: int
 
 
-Event = ModemChanged | ModemGone | MessageChanged | DeliveryChanged | SmsReceived | PartChanged | Overrun
+Event = (
+    ModemChanged | ModemGone | FoundChanged | MessageChanged | DeliveryChanged | SmsReceived | PartChanged | Overrun
+)
 
 
 @dataclass(slots=True, eq=False)

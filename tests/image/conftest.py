@@ -45,9 +45,15 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture(scope="session")
-def image(work: Path, kind: Kind) -> Path:
+def stages(work: Path, kind: Kind) -> Path:
+    """What the stages of the build left: base, wheels, root, image."""
+    return work / f"debian-{_BOARDS[kind]}"
+
+
+@pytest.fixture(scope="session")
+def image(stages: Path, work: Path) -> Path:
     """The image as it would be flashed; never written by a test."""
-    found = list((work / f"debian-{_BOARDS[kind]}/image").glob("*.img"))
+    found = list((stages / "image").glob("*.img"))
     if len(found) != 1:
         pytest.fail(f"there is not one image in {work}: build.sh image --arch ... --until image --work {work}")
     return found[0]

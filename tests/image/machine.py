@@ -108,14 +108,18 @@ class Vm:
                         return
                 await asyncio.sleep(1)
 
-    async def plug_modem(self, port: str, name: str = "modem") -> None:
-        """An FTDI adapter whose other end is the pty at `port`, such as one of `otpbroker simulate-modem`."""
+    async def plug_modem(self, port: str, name: str = "modem", socket: int | None = None) -> None:
+        """An FTDI adapter whose other end is the pty at `port`, such as one of `otpbroker simulate-modem`.
+
+        `socket` is the number of the USB controller's port, by default the first free one.
+        """
         await self.qmp(
             "chardev-add",
             id=f"{name}-line",
             backend={"type": "serial", "data": {"device": str(Path(port).resolve())}},
         )
-        await self.qmp("device_add", driver="usb-serial", id=name, bus="usb.0", chardev=f"{name}-line")
+        where = {} if socket is None else {"port": str(socket)}
+        await self.qmp("device_add", driver="usb-serial", id=name, bus="usb.0", chardev=f"{name}-line", **where)
 
     async def plug_stick(self, image: Path, name: str = "stick") -> None:
         """A USB stick with the content of a raw image, which the guest may write."""

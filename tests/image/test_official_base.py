@@ -20,11 +20,11 @@ EPOCH = 1_790_000_000
 
 
 @pytest.fixture(scope="session")
-def stand_in(work: Path, in_ram: Path) -> Path:
+def stand_in(stages: Path, in_ram: Path) -> Path:
     """bootfs and rootfs on a DOS table with its own identity, which fstab and cmdline.txt name; packed by xz."""
     commands = Commands(in_ram / "log")
     tree, boot = in_ram / "official-tree", in_ram / "official-boot"
-    unpack(work / "debian-virtual-pc/base/base.tar", tree, commands)
+    unpack(stages / "base/base.tar", tree, commands)
     (tree / "boot/firmware").rename(boot)
     (tree / "boot/firmware").mkdir()
     (boot / "cmdline.txt").write_text("root=PARTUUID=0badcafe-02 rootfstype=ext4 rootwait\n")

@@ -6,33 +6,42 @@ import re
 import subprocess
 from pathlib import Path
 
+from machine import Kind
+
+from image.bootstrap import emulation
+
 REPO = Path(__file__).parents[2]
 # In the environment that builds images: Ansible is there.
 PLAY = """
-import json, sys
+import json, os, sys
 from pathlib import Path
+
+from machine import Kind
+
+from image.bootstrap import emulation
+
 from image.commands import Commands
 from image.provision import play
 tree, log, variables = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-play(tree, Path("ansible/site.yml").resolve(), variables, arch="amd64", machine="x86_64", epoch=1790000000,
-     commands=Commands(log, print))
+play(tree, Path("ansible/site.yml").resolve(), variables, arch=sys.argv[4], machine=os.uname().machine,
+     epoch=1790000000, commands=Commands(log, print))
 """
 
 
-def test_a_second_run_changes_nothing(work: Path, in_ram: Path) -> None:
-    stages = work / "debian-virtual-pc"
+def test_a_second_run_changes_nothing(stages: Path, kind: Kind, in_ram: Path) -> None:
+    arch = "amd64" if kind == "q35" else "arm64"
     tree = in_ram / "again"
     subprocess.run(["cp", "--archive", stages / "root/tree", tree], check=True)
     variables = {
         "image_build": True,
-        "image_arch": "amd64",
-        "image_emulated": False,
+        "image_arch": arch,
+        "image_emulated": bool(emulation(arch, os.uname().machine)),
         "first_boot_country": "ID",
         "otpbroker_wheelhouse": str(stages / "wheels/house"),
     }
     python = REPO / os.environ.get("IMAGE_VENV", ".venv-image") / "bin/python"
     done = subprocess.run(
-        [python, "-c", PLAY, tree, in_ram / "again.log", json.dumps(variables)],
+        [python, "-c", PLAY, tree, in_ram / "again.log", json.dumps(variables), arch],
         cwd=REPO,
         capture_output=True,
         text=True,

@@ -9,6 +9,7 @@ from otpbroker.config.model import ModemSection
 from otpbroker.events import Bus
 from otpbroker.modem.fleet import Fleet
 from otpbroker.modem.modem import Modem
+from otpbroker.modem.usb import NoPorts, PortSource
 from otpbroker.sms.submission import SendResult, Sms
 
 PDU = "0011000C912618214365870000A705E8329BFD06"
@@ -35,9 +36,9 @@ class InTheAir:
 class DrivenFleet:
     """A running fleet; modems are reached by their id."""
 
-    def __init__(self, in_the_air: InTheAir) -> None:
+    def __init__(self, in_the_air: InTheAir, ports: PortSource) -> None:
         self.bus = Bus()
-        self.fleet = Fleet(self.bus, time.time, in_the_air, lambda: None)
+        self.fleet = Fleet(self.bus, time.time, in_the_air, lambda: None, ports=ports)
 
     def __getitem__(self, modem_id: str) -> Modem:
         return next(sender for sender in self.fleet.senders if sender.config.id == modem_id)
@@ -61,8 +62,10 @@ class DrivenFleet:
 
 
 @asynccontextmanager
-async def driven(*sections: ModemSection, in_the_air: InTheAir | None = None) -> AsyncIterator[DrivenFleet]:
-    fleet = DrivenFleet(in_the_air or InTheAir())
+async def driven(
+    *sections: ModemSection, in_the_air: InTheAir | None = None, ports: PortSource | None = None
+) -> AsyncIterator[DrivenFleet]:
+    fleet = DrivenFleet(in_the_air or InTheAir(), ports or NoPorts())
     await fleet.fleet.apply(sections)
     task = asyncio.create_task(fleet.fleet.run())
     try:

@@ -2,17 +2,16 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import pytest
-from driven_fleet import PDU, InTheAir, driven, on
+from driven_fleet import PDU, driven, on
 from foreign_modem import ForeignModem
 
 from otpbroker.config.model import ModemSection
 from otpbroker.events import ModemState
-from otpbroker.modem.fleet import Fleet
-from otpbroker.modem.link import CandidatePort
+from otpbroker.modem.usb import Tty, UsbDevice
 from otpbroker.sms.submission import Sent, Unknown
 
 
@@ -69,19 +68,24 @@ async def test_an_open_message_of_a_dead_predecessor_is_given_up(foreign: Foreig
     assert foreign.pdus == [PDU]
 
 
-async def test_it_is_found_by_its_imei_among_silent_ports(foreign: ForeignModem) -> None:
+class OneDevice:
+    """A USB with one stick, whose ports are these."""
+
+    def __init__(self, *paths: str) -> None:
+        ttys = tuple(Tty(path, number, 255, 0, 0, "option") for number, path in enumerate(paths))
+        self.devices = (UsbDevice("1-1.2", "2cb7", "0104", "", "", "", ttys, ()),)
+
+    async def watch(self, changed: Callable[[tuple[UsbDevice, ...]], None]) -> None:
+        changed(self.devices)
+        await asyncio.Event().wait()
+
+
+async def test_it_is_found_by_its_imei_behind_a_silent_port(foreign: ForeignModem) -> None:
     master, slave = os.openpty()
-    ports = (os.ttyname(slave), foreign.path)
-    in_the_air = InTheAir()
-    async with driven(in_the_air=in_the_air) as fleet:
-        candidates = tuple(map(CandidatePort, ports))
-        fleet.fleet = Fleet(fleet.bus, lambda: 0.0, in_the_air, lambda: None, candidates=lambda: candidates)
-        await fleet.fleet.apply([ModemSection(id="m", imei="490154203237518")])
-        running = asyncio.create_task(fleet.fleet.run())
+    ports = OneDevice(os.ttyname(slave), foreign.path)
+    async with driven(ModemSection(id="m", imei="490154203237518"), ports=ports) as fleet:
         await fleet.ready("m")
-        assert fleet["m"].status.port == foreign.path
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+        assert (fleet["m"].status.port, fleet["m"].status.usb) == (foreign.path, "1-1.2")
+        assert await fleet.send("m") == Sent((1,))
     os.close(slave)
     os.close(master)

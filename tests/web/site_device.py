@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.async_api import Page
 from quart import Quart
 from quart.typing import TestClientProtocol
-from site_fakes import PASSWORD, USERNAME, FakeDispatcher, FakeInbox, FakeStore
+from site_fakes import PASSWORD, USERNAME, FakeDispatcher, FakeInbox, FakePlugged, FakeStore
 from werkzeug.datastructures import Headers
 
 from otpbroker.clock import Clock
@@ -38,6 +38,7 @@ class Device:
     store: FakeStore
     dispatcher: FakeDispatcher
     inbox: FakeInbox
+    plugged: FakePlugged
     bus: Bus
     monitor: Monitor
     sessions: Sessions
@@ -105,6 +106,7 @@ class Visitor:
 def make_device(state: Path, store: FakeStore) -> Device:
     elapsed, bus, closing = Elapsed(), Bus(), asyncio.Event()
     dispatcher, inbox, monitor = FakeDispatcher(), FakeInbox(), Monitor(bus)
+    plugged = FakePlugged()
     clock = Clock(monotonic=elapsed)
     sessions = Sessions(lambda: store.config.admin, clock)
     setup_code = SetupCode(state / "setup-code")
@@ -112,6 +114,7 @@ def make_device(state: Path, store: FakeStore) -> Device:
         store=store,
         dispatcher=dispatcher,
         inbox=inbox,
+        plugged=plugged,
         monitor=monitor,
         sessions=sessions,
         setup_code=setup_code,
@@ -120,7 +123,7 @@ def make_device(state: Path, store: FakeStore) -> Device:
         clock=clock,
         closing=closing,
     )
-    return Device(app, store, dispatcher, inbox, bus, monitor, sessions, setup_code, elapsed, closing)
+    return Device(app, store, dispatcher, inbox, plugged, bus, monitor, sessions, setup_code, elapsed, closing)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from otpbroker.config.model import Administrator, AdminSection, Config
 from otpbroker.errors import OtpBrokerError
-from otpbroker.events import ModemState, ModemStatus
+from otpbroker.events import FoundModem, ModemState, ModemStatus
 from otpbroker.messaging.command import Command, ListModems, Origin, SendSms
 from otpbroker.messaging.outcome import ModemList, Outcome, Result, State
 from otpbroker.messaging.received import Received
@@ -87,6 +87,17 @@ class FakeStore:
         administrators = tuple(found.model_copy(update=changes) for found in self.config.admin.administrators)
         admin = self.config.admin.model_copy(update={"administrators": administrators})
         self.config = self.config.model_copy(update={"admin": admin})
+
+
+class FakePlugged:
+    """What is plugged in and not configured is a list."""
+
+    def __init__(self) -> None:
+        self.found: tuple[FoundModem, ...] = ()
+        self.asked_again = 0
+
+    def ask_again(self) -> None:
+        self.asked_again += 1
 
 
 class FakeDispatcher:

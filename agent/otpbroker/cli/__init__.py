@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "run the agent",
     "demo": "run the agent with two simulated modems, for a first look",
     "check-config": "say what is wrong in a config.yaml",
+    "modems": "list what is plugged in and could be a modem",
     "send": "send a message through a running agent; the text is read from standard input",
     "setup-url": "print a new one-time address for creating the first administrator",
     "set-admin-password": "set the password of an administrator",

@@ -28,6 +28,7 @@ from otpbroker.cli.values import port, seconds
 from otpbroker.config.model import AdminSection, ApiSection, ApiUser, Config, Listener, ModemSection
 from otpbroker.errors import Unavailable
 from otpbroker.folders import Folders
+from otpbroker.modem.usb import NoPorts
 from otpbroker.passwords import hash_password
 from otpbroker.web.setup_code import setup_url
 
@@ -72,7 +73,7 @@ async def _run(arguments: argparse.Namespace, folder: Path) -> None:
     async with _simulated_modems(folder, arguments) as simulated:
         store = open_store(folders)
         await store.update(lambda _: _config(simulated, password, arguments), by="demo")
-        agent = Agent(folders, store)
+        agent = Agent(folders, store, ports=NoPorts())  # sticks that are plugged in here are none of its business
         code = await asyncio.to_thread(agent.setup_code.ensure)
 
         def ready(bound: Ready) -> None:

@@ -141,8 +141,9 @@ def _modems(raw: object, sealer: Sealer, fallback: Config, problems: list[Proble
     for place, entry in enumerate(raw):
         try:
             modem = ModemSection.model_validate(_unsealed(entry, sealer))
-            if any(modem.id == other.id or (modem.port and modem.port == other.port) for other in modems):
-                problems.append(Problem(f"modems.{place}", "its id or port is there twice", "change or remove one"))
+            if any(modem.id == other.id or {*modem.identities} & {*other.identities} for other in modems):
+                detail = "its id, port, SIM or stick is there twice"
+                problems.append(Problem(f"modems.{place}", detail, "change or remove one"))
             else:
                 modems.append(modem)
             continue

@@ -101,16 +101,21 @@ class InboxSection(Section):
 
 
 class ModemSection(Section):
-    """One modem and its SIM: where it is and what it may carry."""
+    """One modem and its SIM: who it is or where, and what it may carry.
+
+    Without `port` it is found wherever it is plugged in: by its SIM, else by its stick, else by its USB socket.
+    """
 
     id: Identifier
     name: Label = Field("", max_length=64)
     port: str | None = Field(None, pattern=r"^/[^\x00-\x20]*$", description="path of a serial port or pty")
-    imei: str | None = Field(None, pattern=r"^[0-9]{14,16}$", description="identity instead of a port path")
+    iccid: str | None = Field(None, pattern=r"^[0-9]{18,20}$", description="the SIM: the number printed on it")
+    imsi: str | None = Field(None, pattern=r"^[0-9]{14,15}$", description="the SIM: its subscriber's number")
+    imei: str | None = Field(None, pattern=r"^[0-9]{14,16}$", description="the stick")
     usb: str | None = Field(
         None,
         pattern=r"^[0-9]+-[0-9]+(\.[0-9]+)*$",
-        description="USB socket instead of a port path, as in /sys/bus/usb/devices: 1-1.2",
+        description="the USB socket, as in /sys/bus/usb/devices: 1-1.2",
     )
     baud_rate: int = Field(115200, ge=300, le=4_000_000)
     data_bits: Literal[5, 6, 7, 8] = 8
@@ -133,9 +138,16 @@ class ModemSection(Section):
 
     @model_validator(mode="after")
     def _can_be_found(self) -> Self:
-        if self.port is None and self.imei is None and self.usb is None:
-            raise ValueError("name the modem's port, its imei or its usb socket")
+        if not (self.port or self.iccid or self.imsi or self.imei or self.usb):
+            raise ValueError("name the modem's port, iccid, imsi, imei or usb socket")
         return self
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """What no two modems may have in common; sticks may share an IMEI where SIM or socket tells them apart."""
+        named = (("port", self.port), ("iccid", self.iccid), ("imsi", self.imsi))
+        alone = () if self.port or self.iccid or self.imsi else (f"imei {self.imei} and usb {self.usb}",)
+        return (*(f"{name} {value}" for name, value in named if value), *alone)
 
     @property
     def label(self) -> str:
@@ -226,7 +238,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _modems_are_unique(self) -> Self:
         _require_unique("modem", (modem.id for modem in self.modems))
-        _require_unique("port", (modem.port for modem in self.modems if modem.port))
+        _require_unique("a modem's", (identity for modem in self.modems for identity in modem.identities))
         return self
 
 

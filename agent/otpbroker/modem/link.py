@@ -8,11 +8,9 @@ import os
 import termios
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import serial
-from serial.tools import list_ports
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Misconfigured, OtpBrokerError, Unavailable
@@ -146,20 +144,6 @@ class SerialLink:
             self._output.clear()
             self._loop.remove_reader(self._fd)
             self._loop.remove_writer(self._fd)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class CandidatePort:
-    """A serial port of the system; `socket` is its device's place on the USB (`1-1.2`), "" off the bus."""
-
-    path: str
-    socket: str = ""
-
-
-def candidate_ports() -> tuple[CandidatePort, ...]:
-    """Every serial port of the system, in a steady order. Reads sysfs: call it in a thread."""
-    ports = list_ports.comports()
-    return tuple(sorted(CandidatePort(port.device, (port.location or "").partition(":")[0]) for port in ports))
 
 
 def _close(port: serial.Serial) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from otpbroker.config.model import ModemSection
@@ -35,13 +36,39 @@ class Link(Protocol):
 
 
 Connect = Callable[[str, ModemSection], Awaitable[Link]]
-FindPort = Callable[[ModemSection], Awaitable[str]]
+Missing = Callable[[Unavailable, tuple[str, ...]], None]
+
+_PLACE_NOTES = frozenset({"sim-moved", "sim-changed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a modem is: its port, its USB socket ("": off the bus), and notes on that for the administrator."""
+
+    port: str
+    usb: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Ports(Protocol):
+    """Who knows where the configured modems are, see `roster.Roster`."""
+
+    async def find(self, section: ModemSection, missing: Missing) -> Place:
+        """The section's place, for as long as it takes; then nobody else gets it until `pause` or the next `find`.
+
+        `missing` is told why it is not there, and the notes on that, whenever that changes.
+        """
+        ...
+
+    async def pause(self, section: ModemSection, seconds: float) -> bool:
+        """Give the place back and wait; True, and at once, if the modem is not in that place any more."""
+        ...
 
 
 class Modem:
     """Fits `messaging.sender.Sender`. `run` lives until cancelled; `send` works while it is `ready`.
 
-    `connect` opens a port, `find_port` tells which; both raise `Unavailable` or `Misconfigured`.
+    `connect` opens a port, `ports` tells which; `connect` raises `Unavailable` or `Misconfigured`.
     """
 
     def __init__(
@@ -49,12 +76,12 @@ class Modem:
         config: ModemSection,
         *,
         connect: Connect,
-        find_port: FindPort,
+        ports: Ports,
         shared: Shared,
     ) -> None:
         self._config = config
         self._connect = connect
-        self._find_port = find_port
+        self._ports = ports
         self._shared = shared
         self._board = StatusBoard(_snapshot(config), shared.bus, shared.on_change)
         self._air = AirTimes()
@@ -125,11 +152,14 @@ class Modem:
                 self._tell(problem)
             if loop.time() - began > _GOOD_RUN:
                 backoff.reset()
-            await asyncio.sleep(backoff.next())
+            if await self._ports.pause(self._config, backoff.next()):
+                backoff.reset()
 
     async def _live(self) -> None:
         """From finding the port to losing the modem."""
-        port = await self._find_port(self._config)
+        place = await self._ports.find(self._config, self._missing)
+        port = place.port
+        self._board.update(usb=place.usb, notes=self._with_notes(place.notes))
         link = await self._connect(port, self._config)
         session = Session(self._config, link, self._board, port, self._air, self._shared)
         try:
@@ -156,6 +186,14 @@ class Modem:
                 session.hang_up("closed")
                 await link.close()
 
+    def _missing(self, problem: Unavailable, notes: tuple[str, ...]) -> None:
+        self._board.update(port=self._config.port or "", usb="", notes=self._with_notes(notes))
+        self._tell(problem)
+
+    def _with_notes(self, notes: tuple[str, ...]) -> tuple[str, ...]:
+        """The board's notes with these in place of the earlier ones on the modem's place."""
+        return (*(note for note in self.status.notes if note not in _PLACE_NOTES), *notes)
+
     def _tell(self, problem: OtpBrokerError) -> None:
         state = ModemState.ABSENT
         if isinstance(problem, Misconfigured):
@@ -174,6 +212,8 @@ def _snapshot(config: ModemSection) -> ModemStatus:
         name=config.label,
         state=ModemState.ABSENT if config.active else ModemState.INACTIVE,
         imei=config.imei or "",
+        imsi=config.imsi or "",
+        iccid=config.iccid or "",
         port=config.port or "",
         prefixes=config.prefixes,
         default=config.default,

@@ -12,6 +12,7 @@ from otpbroker.modem import answers
 from otpbroker.modem.at import AtConversation, Writer
 from otpbroker.modem.causes import sim_trouble
 from otpbroker.modem.dialect import GENERIC, Dialect
+from otpbroker.modem.identity import Identity
 from otpbroker.modem.incoming import Incoming
 from otpbroker.modem.registration import Registration
 from otpbroker.modem.results import LinkLost
@@ -68,6 +69,7 @@ class Session:
         self._listening = self._late.expected(config.id)  # for a predecessor's answer
         self._late_reference: int | None = None  # what it said
         self._identified = False
+        self._iccid = ""
         self._reset = False  # the modem or its SIM has to be started anew
         self._detail = ""
 
@@ -163,6 +165,7 @@ class Session:
         self._tell_late()
         await self._unlock()
         await startup.read_sim()
+        self._confirm(imsi=self._board.status.imsi)
         await startup.watch_registration()
         while not self._registration.registered:
             self._board.update(detail=_UNREGISTERED.get(self._registration.word, "searching for a network"))
@@ -188,7 +191,8 @@ class Session:
         """Return when the SIM is usable, for as long as that takes."""
         lock = SimLock(self._at, self._startup.dialect, self._config, self._shared.pins)
         while True:
-            iccid = await self._startup.read_iccid()
+            self._iccid = iccid = await self._startup.read_iccid()
+            self._confirm()
             state = await lock.state()
             if state == "READY":
                 await lock.opened(iccid, self._startup.imei)
@@ -208,6 +212,10 @@ class Session:
                     log.warning("modem %s is blocked: %s", self._config.id, problem)
                 self._board.update(state=ModemState.BLOCKED, detail=str(problem))
                 await self._pause(_SIM_BLOCKED)
+
+    def _confirm(self, imsi: str = "") -> None:
+        """Another SIM than the configured one gets no PIN and sends nothing. Raises `Unavailable`."""
+        self._shared.confirm(self._config, Identity(self._startup.imei, self._iccid, imsi))
 
     async def _attend(self) -> None:
         """Return when the modem has to be started anew."""

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from otpbroker.config.model import ModemSection
 from otpbroker.events import Bus
 from otpbroker.modem.habits import Habits
+from otpbroker.modem.identity import Identity
 from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.sim import PinMemory
 from otpbroker.sms.deliver import Deliver
@@ -60,6 +62,17 @@ class Nobody:
         return False
 
 
+Confirm = Callable[[ModemSection, Identity], None]
+"""What a modem says of itself while it starts: raises `Unavailable` when it is not the one that its section names.
+
+Asked before a PIN is given and before the first message is sent.
+"""
+
+
+def anybody(_section: ModemSection, _identity: Identity) -> None:
+    """Every modem is the right one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """`clock` gives Unix seconds; `on_change` is called, synchronously, when a modem's `ready` or `recovering`
@@ -75,3 +88,4 @@ class Shared:
     late_window: float = LATE_WINDOW
     inbound: Inbound = field(default_factory=Nobody)
     habits: Habits = field(default_factory=Habits)
+    confirm: Confirm = anybody

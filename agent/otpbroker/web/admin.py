@@ -24,7 +24,7 @@ from otpbroker.web.pages import load_pages
 from otpbroker.web.sessions import Sessions
 from otpbroker.web.setup_code import SetupCode
 from otpbroker.web.sign_in import SignIn
-from otpbroker.web.site import Dispatcher, Inbox, Site, Store
+from otpbroker.web.site import Dispatcher, Inbox, Plugged, Site, Store
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ def create_admin_app(
     store: Store,
     dispatcher: Dispatcher,
     inbox: Inbox,
+    plugged: Plugged,
     monitor: Monitor,
     sessions: Sessions,
     setup_code: SetupCode,
@@ -54,6 +55,7 @@ def create_admin_app(
         store=store,
         dispatcher=dispatcher,
         inbox=inbox,
+        plugged=plugged,
         monitor=monitor,
         sessions=sessions,
         sign_in=SignIn(lambda: store.config.admin, hashing, clock),

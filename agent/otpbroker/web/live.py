@@ -10,6 +10,7 @@ from otpbroker.events import (
     Bus,
     DeliveryChanged,
     Event,
+    FoundChanged,
     MessageChanged,
     ModemChanged,
     ModemGone,
@@ -25,15 +26,16 @@ WATCHES = 64
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is not as it was: the modems by id, the messages, the agent's parts; or everything."""
+    """What is not as it was: the modems by id, those found, the messages, the agent's parts; or everything."""
 
     modems: frozenset[str] = frozenset()
+    found: bool = False
     messages: bool = False
     parts: bool = False
     everything: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.modems) or self.messages or self.parts or self.everything
+        return bool(self.modems) or self.found or self.messages or self.parts or self.everything
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +43,7 @@ class Watch:
     """One live page's share of the changes. They add up while the page is busy, so nothing here can overflow."""
 
     _modems: set[str] = field(default_factory=set)
+    _found: bool = False
     _messages: bool = False
     _parts: bool = False
     _everything: bool = True  # who begins to watch has seen nothing yet
@@ -52,6 +55,8 @@ class Watch:
                 self._modems.add(status.id)
             case ModemGone(modem_id):
                 self._modems.add(modem_id)
+            case FoundChanged():
+                self._found = True
             case MessageChanged() | DeliveryChanged():
                 self._messages = True
             case PartChanged():
@@ -73,9 +78,9 @@ class Watch:
                 async with asyncio.timeout(within):
                     await self._wake.wait()
         self._wake.clear()
-        changes = Changes(frozenset(self._modems), self._messages, self._parts, self._everything)
+        changes = Changes(frozenset(self._modems), self._found, self._messages, self._parts, self._everything)
         self._modems.clear()
-        self._messages = self._parts = self._everything = False
+        self._found = self._messages = self._parts = self._everything = False
         return changes
 
 

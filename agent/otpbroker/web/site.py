@@ -9,7 +9,7 @@ from quart import Blueprint, g
 
 from otpbroker.clock import Clock
 from otpbroker.config.model import Administrator, Config
-from otpbroker.events import ModemStatus
+from otpbroker.events import FoundModem, ModemStatus
 from otpbroker.messaging.command import Command, ListModems, Origin
 from otpbroker.messaging.outcome import ModemList, Outcome, Result
 from otpbroker.messaging.received import Received
@@ -52,6 +52,17 @@ class Inbox(Protocol):
     async def delete(self, message_id: str, /) -> bool: ...
 
 
+class Plugged(Protocol):
+    """What is plugged in and is none of the configured modems."""
+
+    @property
+    def found(self) -> tuple[FoundModem, ...]: ...
+
+    def ask_again(self) -> None:
+        """Ask all of it anew who it is."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The parts that a page may use; `api_urls` are the addresses that REST answers on now."""
@@ -59,6 +70,7 @@ class Site:
     store: Store
     dispatcher: Dispatcher
     inbox: Inbox
+    plugged: Plugged
     monitor: Monitor
     sessions: Sessions
     sign_in: SignIn

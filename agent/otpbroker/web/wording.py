@@ -38,20 +38,50 @@ ARRIVALS = {
     Arrival.FAILED: _("not delivered"),
 }
 
-# Of a modem that works all the same.
-NOTES = {
-    "no-reports": _(
-        "No delivery report ever came back through this modem: its network or the stick may have none."
-    ),
-    "store-full": _("The SIM's memory for messages is nearly full. When it is full nothing comes in any more."),
-}
-
 REGISTRATIONS = {
     "home": _("home network"),
     "roaming": _("roaming"),
     "searching": _("searching for a network"),
     "denied": _("the network refuses this SIM"),
     "none": _("no network"),
+}
+
+# What an administrator should know of a modem though it works, and of one that is not there.
+NOTES = {
+    "sim-moved": _("Its SIM is in another modem than before, and sends from there."),
+    "sim-changed": _("Its modem has another SIM now. Nothing is sent by that until you choose it."),
+    "no-reports": _(
+        "No delivery report ever came back through this modem: its network or the stick may have none."
+    ),
+    "store-full": _("The SIM's memory for messages is nearly full. When it is full nothing comes in any more."),
+}
+
+FOUND_KINDS = {
+    "modem": _("Modem"),
+    "hilink": _("Modem as a network card"),
+    "storage": _("Modem as a drive"),
+    "adapter": _("Serial adapter"),
+    "unknown": _("Unknown serial port"),
+}
+
+# What stands between a found device and its use.
+FOUND_TROUBLES = {
+    "hilink": _(
+        "In HiLink mode it shows itself as a network card and has no port for messages. "
+        "Use another stick, or give it firmware with a serial port."
+    ),
+    "storage": _(
+        "It shows itself as a drive. Wait a few seconds; if it stays so, plug it in again. "
+        "A stick that stays a drive is not known to usb_modeswitch."
+    ),
+    "adapter": _("It is not opened by itself: anything may hang on it. If it is a modem, set it up by its socket."),
+    "unknown": _("It is not opened by itself: it may be anything. If it is a modem, set it up by its socket."),
+    "silent": _("It does not answer. It is asked again from time to time; plug it in again if that lasts."),
+    "busy": _("Its port is used by another program, for example ModemManager. Stop that."),
+    "denied": _("Its port may not be opened. Put the agent's user in the group dialout."),
+    "sim-absent": _("There is no SIM in it. Put one in, then plug it in again."),
+    "sim-locked": _("Its SIM asks for the PIN."),
+    "sim-blocked": _("Its SIM asks for the PUK, or is defect. Try it in a phone."),
 }
 
 SOURCES = {"rest": "REST", "amqp": "AMQP", "ws": "WebSocket", "admin": _("Admin site")}
@@ -65,6 +95,7 @@ ERRORS = {
     "link-lost": _("The modem was lost while it was sending."),
     "message-empty": _("Write a message."),
     "message-too-long": _("The message is too long."),
+    "found-gone": _("This device is not plugged in any more, or has another SIM now."),
     "modem-not-ready": _("This modem is not ready. See why on the overview."),
     "modem-unknown": _("There is no such modem."),
     "no-answer": _("The modem did not answer in time."),
@@ -98,6 +129,22 @@ _TROUBLES = (
     _("searching for a network"),
     _("the network refuses this SIM: is it active, and has it credit?"),
     _("not in a network: is the antenna connected, and is there coverage?"),
+    _("no modem has the SIM {}"),
+    _("no modem has the IMEI {}"),
+    _("no modem is in USB socket {}"),
+    _("the modem in USB socket {} has another SIM, {}"),
+    _("USB socket {} has another modem, IMEI {}"),
+    _("the modem in USB socket {} does not answer"),
+    _("modem {} uses what is in USB socket {}"),
+    _("USB socket {} has a stick in HiLink mode, a network card without a port for messages"),
+    _("USB socket {} has a stick that shows itself as a drive"),
+    _("its SIM is in another modem"),
+    _("has another modem or SIM than the configured one"),
+    _("put the right SIM in, or choose the new one on the page Modems"),
+    _("plug the right one in"),
+    _("use another stick, or give it firmware with a serial port"),
+    _("plug it in again; if it stays a drive, usb_modeswitch does not know it"),
+    _("correct the modem's iccid, imsi and imei, or plug the right one in"),
     _("is not there"),
     _("is used by another program"),
     _("may not be opened"),
@@ -116,6 +163,8 @@ _TROUBLES = (
     _("check the modem's port and baud_rate"),
 )
 _TROUBLE = re.compile(r"(?P<path>/\S+ )?(?P<detail>.+?)(?: \((?P<remedy>[^()]+)\))?")
+# The end of a SIM's or modem's number, a USB socket, the name of a modem.
+_VARIABLE = re.compile(r"\.\.\.\d+|(?<![\w.])\d+-\d+(?:\.\d+)*|(?<=modem )[A-Za-z0-9_.-]+(?= uses )")
 _REFUSAL = re.compile(r"(cms|cme)-(\d+)")
 
 _BARS = (-105, -95, -85, -75)  # dBm; what phones commonly draw as one to four bars
@@ -145,8 +194,19 @@ def trouble(detail: str) -> str:
     parts = _TROUBLE.fullmatch(detail)
     if parts is None:
         return detail
-    words = (parts["path"] or "") + gettext(parts["detail"])
+    words = (parts["path"] or "") + "; ".join(_filled(detail) for detail in parts["detail"].split("; "))
     return f"{words} ({gettext(parts['remedy'])})" if parts["remedy"] else words
+
+
+def _filled(detail: str) -> str:
+    """Translated with what varies left as it is."""
+    variables = iter(_VARIABLE.findall(detail))
+    return re.sub(r"\{\}", lambda _: next(variables, ""), gettext(_VARIABLE.sub("{}", detail)))
+
+
+def device(manufacturer: str, model: str) -> str:
+    """What a device calls itself; makers like to put their name into both."""
+    return model if model.lower().startswith(manufacturer.lower()) else f"{manufacturer} {model}".strip()
 
 
 def ago(seconds: float) -> str:

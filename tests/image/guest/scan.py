@@ -7,11 +7,14 @@ import sys
 # Everything that has a name or that this product uses, and what lies between.
 PORTS = [*range(1, 1100), *range(3000, 3400), *range(5000, 6100), *range(8000, 11000), 15672, 22222]
 
+# Seconds: an emulated machine on a busy host answers one of hundreds of calls late, and loses a first one at times.
+PATIENCE = 4.0
+
 
 async def is_open(port, turns):
     async with turns:
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(sys.argv[1], port), 1.0)
+            _, writer = await asyncio.wait_for(asyncio.open_connection(sys.argv[1], port), PATIENCE)
         except (OSError, TimeoutError):
             return False
         writer.close()

@@ -44,6 +44,8 @@ def test_an_empty_document_is_every_default() -> None:
         ("modems: [{id: a, port: /dev/x, pin: '12'}]", "modems.0.pin"),
         ("modems: [{id: a, usb: '1-1.2:1.0'}]", "modems.0.usb"),
         ("modems: [{id: a, port: /dev/x, smsc: 'x'}]", "modems.0.smsc"),
+        ("modems: [{id: a, iccid: '8962'}]", "modems.0.iccid"),
+        ("modems: [{id: a, imsi: '51010123456789X'}]", "modems.0.imsi"),
         ("api: {http: {address: everywhere}}", "api.http.address"),
         ("api: {http: {port: 70000}}", "api.http.port"),
         ("api: {message_path: ../etc}", "api.message_path"),
@@ -105,6 +107,10 @@ def test_what_is_no_document_is_told_with_its_place(text: str, words: str) -> No
     [
         "modems: [{id: a, port: /dev/x}, {id: a, port: /dev/y}]",
         "modems: [{id: a, port: /dev/x}, {id: b, port: /dev/x}]",
+        "modems: [{id: a, iccid: '8962100000000000017'}, {id: b, iccid: '8962100000000000017', usb: 1-1.2}]",
+        "modems: [{id: a, imsi: '510101234567890'}, {id: b, imsi: '510101234567890'}]",
+        "modems: [{id: a, imei: '490154203237518'}, {id: b, imei: '490154203237518'}]",
+        "modems: [{id: a, usb: 1-1.2}, {id: b, usb: 1-1.2}]",
         f"api: {{users: [{{username: u, password: '{HASH}'}}, {{username: u, password: '{HASH}'}}]}}",
     ],
 )
@@ -202,3 +208,16 @@ def test_what_is_written_reads_back(life: int, name: str, prefixes: list[str], d
     }
     config = validate(document, SEALER)
     assert validate(parse(dump(config, SEALER)), SEALER) == config
+
+
+@pytest.mark.parametrize("identity", ["iccid: '8962100000000000017'", "imsi: '510101234567890'", "usb: 1-1.2"])
+def test_a_modem_may_be_named_by_anything_that_finds_it(identity: str) -> None:
+    (modem,) = validate(parse(f"modems: [{{id: a, {identity}}}]"), SEALER).modems
+    assert modem.port is None
+
+
+def test_sticks_may_share_an_imei_where_sim_or_socket_tells_them_apart() -> None:
+    imei = "imei: '490154203237518'"
+    others = ("usb: 1-1.2", "usb: 1-1.3", "imsi: '510101234567890'")
+    modems = ", ".join(f"{{id: m{number}, {imei}, {other}}}" for number, other in enumerate(others))
+    assert len(validate(parse(f"modems: [{modems}]"), SEALER).modems) == 3

@@ -9,7 +9,7 @@ from scripted_modem import IMEI, ScriptedModem
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.events import Bus
-from otpbroker.modem.modem import Modem
+from otpbroker.modem.modem import Missing, Modem, Place
 from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.shared import Inbound, Nobody, Shared
 from otpbroker.modem.sim import PinMemory
@@ -39,6 +39,18 @@ class Late:
         self.told.append("over")
 
 
+class ConfiguredPorts:
+    """Fits `modem.Ports` for modems with a path."""
+
+    async def find(self, section: ModemSection, _missing: Missing) -> Place:
+        assert section.port is not None
+        return Place(section.port)
+
+    async def pause(self, _section: ModemSection, seconds: float) -> bool:
+        await asyncio.sleep(seconds)
+        return False
+
+
 class Desk:
     """A modem under test, what is plugged in for it (one per opening, the last stays), and what was told."""
 
@@ -59,7 +71,7 @@ class Desk:
         self.modem = Modem(
             section,
             connect=self._connect,
-            find_port=self._find_port,
+            ports=ConfiguredPorts(),
             shared=Shared(
                 bus=self.bus,
                 clock=lambda: WALL,
@@ -73,10 +85,6 @@ class Desk:
 
     def _changed(self) -> None:
         self.changes += 1
-
-    async def _find_port(self, section: ModemSection) -> str:
-        assert section.port is not None
-        return section.port
 
     async def _connect(self, port: str, _section: ModemSection) -> ScriptedModem:
         self.opened.append((now(), port))

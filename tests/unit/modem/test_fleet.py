@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 from modem_desk import Late, message
-from scripted_modem import IMEI, ScriptedModem
+from scripted_modem import ScriptedModem
 
 from otpbroker.config.model import ModemSection
 from otpbroker.errors import Unavailable
 from otpbroker.events import Bus, ModemChanged, ModemGone, ModemState
 from otpbroker.modem.fleet import Fleet
-from otpbroker.modem.link import CandidatePort
 from otpbroker.modem.modem import Modem
+from otpbroker.modem.usb import NoPorts
 from otpbroker.sms.submission import Sent
 from virtual_run import in_virtual_time
 
@@ -35,8 +35,8 @@ class House:
             lambda: 0.0,
             Late(),
             self._changed,
+            ports=NoPorts(),
             connect=self._connect,
-            candidates=lambda: tuple(map(CandidatePort, self.wires)),
         )
 
     def _changed(self) -> None:
@@ -183,7 +183,7 @@ async def test_one_modems_defect_leaves_the_others_alone_and_is_tried_again(
             raise ZeroDivisionError
         return await house._connect(port, line)
 
-    house.fleet = Fleet(house.bus, lambda: 0.0, Late(), house._changed, connect=connect, candidates=tuple)
+    house.fleet = Fleet(house.bus, lambda: 0.0, Late(), house._changed, ports=NoPorts(), connect=connect)
     async with house.running(section("a"), section("b")):
         await house.until(lambda: house["a"].ready)
         await house.until(lambda: house["b"].ready)
@@ -201,32 +201,6 @@ async def test_on_change_tells_of_readiness_at_the_moment_it_changes() -> None:
         house.wires["/dev/a"].say("\r\n+CREG: 1\r\n")
     nothing, hope, ready = (False, False), (False, True), (True, False)
     assert house.seen == [nothing, hope, ready, hope, ready, nothing]
-
-
-@in_virtual_time
-async def test_a_modem_is_found_by_its_imei_on_a_port_that_no_other_has() -> None:
-    house = House("/dev/a", "/dev/b")
-    async with house.running(section("a"), ModemSection(id="b", imei=IMEI)):
-        await house.until(lambda: house["a"].ready and house["b"].ready)
-        assert house["b"].status.port == "/dev/b"
-        assert house.opened.count("/dev/a") == 1
-        house.wires["/dev/b"].hang_up()
-        await house.until(lambda: not house["b"].ready)
-        await house.until(lambda: house["b"].ready)
-    assert house.opened.count("/dev/a") == 1
-
-
-@in_virtual_time
-async def test_a_search_does_not_open_the_port_of_a_modem_that_was_found() -> None:
-    house = House("/dev/a", "/dev/b")
-    house.wires["/dev/b"].answers["AT+CGSN"] = "490154203237518\r\nOK"
-    first, second = ModemSection(id="a", imei=IMEI), ModemSection(id="b", imei="490154203237518")
-    async with house.running(first):
-        await house.until(lambda: house["a"].ready)
-        before = house.opened.count("/dev/a")
-        await house.fleet.apply([first, second])
-        await house.until(lambda: house["b"].ready)
-    assert house.opened.count("/dev/a") == before
 
 
 @in_virtual_time

@@ -1,27 +1,18 @@
 """The first page: modems, latest messages, what needs attention; kept fresh by server-sent events."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from jinja2 import Environment
-from quart import Blueprint, Response, current_app, g, render_template
+from quart import Blueprint, current_app, render_template
 from quart.typing import ResponseReturnValue
 
-from otpbroker.errors import Unavailable
-from otpbroker.events import MessageChanged, ModemState, ModemStatus, PartChanged
-from otpbroker.web import language
+from otpbroker.events import FoundModem, MessageChanged, ModemState, ModemStatus, PartChanged
 from otpbroker.web.language import gettext_noop as _
-from otpbroker.web.live import Changes, Watch
+from otpbroker.web.live import Changes
 from otpbroker.web.site import Navigation, Site
+from otpbroker.web.streaming import streamed
 
 NAVIGATION = Navigation(_("Overview"), "overview.show", position=10)
-
-# Seconds: shorter than the idle limits of proxies and mobile networks, so that a dead page is noticed.
-HEARTBEAT = 20.0
-# Seconds between two updates of a page: under load it shows the sum of what changed meanwhile.
-PACE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +20,7 @@ class Overview:
     """What the page shows, at one moment."""
 
     modems: tuple[ModemStatus, ...]
+    found: tuple[FoundModem, ...]
     messages: tuple[MessageChanged, ...]
     unhealthy: tuple[PartChanged, ...]
     api_urls: tuple[str, ...]
@@ -52,14 +44,17 @@ def create(site: Site) -> Blueprint:
 
     @page.get("/events")
     async def events() -> ResponseReturnValue:
-        """The live stream; its data are JSON objects of element id -> its new HTML."""
-        if site.monitor.crowded:
-            raise Unavailable("too-many-streams", "too many live pages are open")
-        stream = _stream(site, current_app.jinja_env, g.session_token, language.spoken())
-        response = Response(stream, content_type="text/event-stream; charset=utf-8")
-        response.headers["X-Accel-Buffering"] = "no"  # reverse proxies pass each event on at once
-        response.timeout = None
-        return response
+        templates = current_app.jinja_env
+        shown: tuple[str, ...] = ()
+
+        async def render(changes: Changes) -> dict[str, str]:
+            nonlocal shown
+            overview = await _look(site)
+            fragments = await _fragments(templates, overview, changes, shown)
+            shown = tuple(overview.names)
+            return fragments
+
+        return streamed(site, render)
 
     return page
 
@@ -67,43 +62,12 @@ def create(site: Site) -> Blueprint:
 async def _look(site: Site) -> Overview:
     return Overview(
         modems=await site.modems(),
+        found=tuple(found for found in site.plugged.found if found.kind == "modem"),
         messages=site.monitor.messages,
         unhealthy=site.monitor.unhealthy,
         api_urls=tuple(site.api_urls()),
         waiting=site.dispatcher.waiting,
     )
-
-
-async def _stream(site: Site, templates: Environment, token: str, spoken: str) -> AsyncIterator[str]:
-    """Events until the site closes or the session ends; what was changed by then is not told any more."""
-    language.speak(spoken)
-    shown: tuple[str, ...] = ()
-    with site.monitor.watch() as watch:
-        ending = asyncio.create_task(_wake_when(site.closing, watch))
-        try:
-            yield "retry: 2000\n\n"
-            while True:
-                changes = await watch.changes(within=HEARTBEAT)
-                if site.closing.is_set():
-                    return
-                if site.sessions.find(token, use=False) is None:
-                    yield "event: ended\ndata: session\n\n"
-                    return
-                if changes:
-                    overview = await _look(site)
-                    fragments = await _fragments(templates, overview, changes, shown)
-                    shown = tuple(overview.names)
-                    yield f"event: update\ndata: {json.dumps(fragments)}\n\n"
-                    await asyncio.sleep(PACE)
-                else:
-                    yield ": still here\n\n"
-        finally:
-            ending.cancel()
-
-
-async def _wake_when(closing: asyncio.Event, watch: Watch) -> None:
-    await closing.wait()
-    watch.wake()
 
 
 async def _fragments(
@@ -121,6 +85,8 @@ async def _fragments(
         for modem in overview.modems:
             if modem.id in changes.modems:
                 fragments[f"modem-{modem.id}"] = await render("modem", modem=modem)
+    if changes.found or changes.everything:
+        fragments["found"] = await render("found")
     if changes.messages or changes.everything:
         fragments["messages"] = await render("messages")
     if changes.parts or changes.everything:

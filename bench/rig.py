@@ -78,7 +78,9 @@ async def modems(folder: Path, count: int, air: float) -> AsyncIterator[Modems]:
 class Installation:
     """An agent's folders below `folder` (in RAM) with a configuration; it can be started, killed, started again."""
 
-    def __init__(self, folder: Path, ports: tuple[str, ...], **sections: Any) -> None:
+    def __init__(
+        self, folder: Path, ports: tuple[str, ...], *, rights: tuple[str, ...] = (), **sections: Any
+    ) -> None:
         """`ports` become modems `modem-1`..., all equal; `sections` replace or add to the configuration's."""
         self.folders = {name: folder / name for name in ("state", "runtime", "log")}
         for path in self.folders.values():
@@ -90,7 +92,7 @@ class Installation:
             "api": {
                 "http": {"port": self.port},
                 "https": {"enabled": False},
-                "users": [{"username": USER, "password": hash_password(PASSWORD), "rights": ["inbox"]}],
+                "users": [{"username": USER, "password": hash_password(PASSWORD), "rights": list(rights)}],
             },
             "admin": {"listen": {"port": 0}},
         } | sections

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from otpbroker.clock import Clock
 from otpbroker.config.model import ModemSection
+from otpbroker.errors import OtpBrokerError
 from otpbroker.events import ModemState, ModemStatus
 from otpbroker.messaging.sender import Sender
 from otpbroker.sms.submission import SendResult, Sent, Sms
 from otpbroker.sms.submit import decode_submit
+from otpbroker.sms.ussd import UssdAnswer
 
 IMEI = "490154203237518"
 
@@ -49,6 +51,39 @@ class Given:
 
 
 @dataclass(slots=True, eq=False)
+class FakeUssd:
+    """A network that answers as scripted, each after `delay` seconds."""
+
+    script: deque[UssdAnswer | OtpBrokerError] = field(default_factory=deque)
+    delay: float = 1.0
+    open: bool = False
+    waits: bool = False
+    asked: list[str] = field(default_factory=list)
+    ended: int = 0
+
+    def answer(self, *results: UssdAnswer | OtpBrokerError) -> None:
+        self.script.extend(results)
+
+    async def run(self, code: str) -> UssdAnswer:
+        return await self.reply(code)
+
+    async def reply(self, text: str) -> UssdAnswer:
+        self.asked.append(text)
+        self.open, self.waits = True, False
+        await asyncio.sleep(self.delay)
+        result = self.script.popleft()
+        if isinstance(result, OtpBrokerError):
+            self.open = False
+            raise result
+        self.open = self.waits = result.replyable
+        return result
+
+    async def end(self) -> None:
+        self.ended += self.open
+        self.open = self.waits = False
+
+
+@dataclass(slots=True, eq=False)
 class FakeSender:
     """A transmitter with one SIM: answers as scripted, else with references counted from 0.
 
@@ -63,6 +98,9 @@ class FakeSender:
     script: deque[SendResult | Exception] = field(default_factory=deque)
     given: list[Given] = field(default_factory=list)
     overlapped: bool = False  # was asked to send while it sent
+    ussd: FakeUssd = field(default_factory=FakeUssd)
+    imsi: str = "510101234567890"
+    balances: list[tuple[str, float | None, bool]] = field(default_factory=list)  # told, when, low
     _held: asyncio.Event | None = None
     _busy: bool = False
     _reference: int = 0
@@ -78,7 +116,12 @@ class FakeSender:
     @property
     def status(self) -> ModemStatus:
         state = ModemState.SENDING if self._busy else ModemState.READY if self.ready else ModemState.RECOVERING
-        return ModemStatus(self.config.id, self.config.label, state, imei=IMEI, prefixes=self.config.prefixes)
+        return ModemStatus(
+            self.config.id, self.config.label, state, imei=IMEI, imsi=self.imsi, prefixes=self.config.prefixes
+        )
+
+    def tell_balance(self, balance: str, at: float | None, *, low: bool) -> None:
+        self.balances.append((balance, at, low))
 
     def answer(self, *results: SendResult | Exception) -> None:
         """Decide what becomes of the next messages; an exception is a defect of ours."""

@@ -12,6 +12,7 @@ from otpbroker.clock import Clock
 from otpbroker.config.store import Store
 from otpbroker.events import Bus
 from otpbroker.folders import Folders
+from otpbroker.messaging.balance import Balances
 from otpbroker.messaging.blocklist import Blocklist
 from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.dispatcher import Dispatcher
@@ -21,8 +22,10 @@ from otpbroker.messaging.inbox import Inbox
 from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.report import Report
 from otpbroker.modem.fleet import Fleet
+from otpbroker.modem.history import History
 from otpbroker.modem.hotplug import UdevPorts
 from otpbroker.modem.sim import PinMemory
+from otpbroker.modem.sim_tools import SimTools
 from otpbroker.modem.usb import PortSource
 from otpbroker.sealing import key_file
 from otpbroker.supervise import supervise
@@ -75,13 +78,14 @@ class Agent:
         key = key_file(folders.key)
         reports = DeliveryReports(self._journal, self.bus, self._clock, lambda: store.config.device.country_code)
         self.inbox = Inbox(folders.state / "inbox", key, lambda: store.config.inbox, self.bus, self._clock)
+        pins = PinMemory(folders.state / "refused-pins", key)
         self.fleet = Fleet(
             self.bus,
             self._clock.now,
             self._in_air,
             self._senders_changed,
             ports=ports or UdevPorts(),
-            pins=PinMemory(folders.state / "refused-pins", key),
+            pins=pins,
             inbound=Inbound(reports, self.inbox),
         )
         self.dispatcher = Dispatcher(
@@ -95,6 +99,9 @@ class Agent:
             bus=self.bus,
             clock=self._clock,
         )
+        self._balances = Balances(fleet=self.fleet, core=self.dispatcher, bus=self.bus, clock=self._clock)
+        self._history = History(self.bus, self._clock.now)
+        self._sim_tools = SimTools(lambda: self.fleet.senders, store, pins)
         self.setup_code = SetupCode(folders.state / "setup-code")
         self._changed = asyncio.Event()
         store.on_change(lambda _old, _new: self._changed.set())
@@ -116,6 +123,8 @@ class Agent:
                     "report": self._report.run,
                     "inbox": self.inbox.run,
                     "monitor": monitor.run,
+                    "balance": self._balances.run,
+                    "history": self._history.run,
                 }
             )
         )
@@ -142,12 +151,13 @@ class Agent:
             while True:
                 self._changed.clear()
                 await self.fleet.apply(self.store.config.modems)
-                self.dispatcher.senders_changed()  # flags and prefixes may have changed without a modem's doing
+                self._senders_changed()  # flags and prefixes may have changed without a modem's doing
                 await self._changed.wait()
 
     def _senders_changed(self) -> None:
-        # The fleet is there before the dispatcher that uses it.
+        # The fleet is there before those that use it.
         self.dispatcher.senders_changed()
+        self._balances.senders_changed()
 
     async def _supervised(self, parts: dict[str, Callable[[], Awaitable[None]]]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -164,6 +174,7 @@ class Agent:
                 config=lambda: store.config,
                 core=self.dispatcher,
                 inbox=self.inbox,
+                past=self._history,
                 access=access,
                 clock=self._clock,
             )
@@ -177,6 +188,9 @@ class Agent:
             monitor=monitor,
             sessions=Sessions(lambda: store.config.admin, self._clock),
             setup_code=self.setup_code,
+            sim_tools=self._sim_tools,
+            balances=self._balances,
+            history=self._history,
             hashing=hashing,
             api_urls=lambda: [part.bound.url for name, part in listeners.items() if name != "admin" and part.bound],
             clock=self._clock,

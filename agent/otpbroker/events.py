@@ -55,6 +55,8 @@ class ModemStatus:
     unknown: int = 0
     waiting: int = 0  # messages that wait for this modem alone or with others
     last_activity: float | None = None
+    balance: str = ""  # what the SIM has left, as a plain number: 12345 or 12.50; "" as long as nobody asked
+    balance_at: float | None = None
     notes: tuple[str, ...] = ()  # stable codes of what an administrator should know though it works
 
 
@@ -140,6 +142,16 @@ class SmsReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class LowBalance:
+    """The credit of a modem's SIM fell below what its configuration warns of."""
+
+    modem_id: str
+    balance: str  # a plain number
+    limit: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class PartChanged:
     """A supervised part of the agent came up, failed, or was started again."""
 
@@ -156,7 +168,15 @@ class Overrun:
 
 
 Event = (
-    ModemChanged | ModemGone | FoundChanged | MessageChanged | DeliveryChanged | SmsReceived | PartChanged | Overrun
+    ModemChanged
+    | ModemGone
+    | FoundChanged
+    | MessageChanged
+    | DeliveryChanged
+    | SmsReceived
+    | LowBalance
+    | PartChanged
+    | Overrun
 )
 
 

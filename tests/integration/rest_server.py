@@ -11,15 +11,18 @@ import httpx2
 
 from otpbroker.clock import Clock
 from otpbroker.config.model import ApiSection, ApiUser, Config, DeviceSection, Listener, SmsSection
-from otpbroker.errors import OtpBrokerError
+from otpbroker.errors import OtpBrokerError, Rejected
 from otpbroker.events import ModemState, ModemStatus
 from otpbroker.messaging.command import (
     Block,
     Command,
     Echo,
+    EndUssd,
     ListModems,
     Origin,
+    ReplyUssd,
     RequestOtp,
+    RunUssd,
     SendSms,
     Unblock,
     VerifyOtp,
@@ -34,9 +37,12 @@ from otpbroker.messaging.outcome import (
     Outcome,
     Result,
     State,
+    UssdEnded,
+    UssdReplied,
     Verdict,
 )
 from otpbroker.messaging.received import Received
+from otpbroker.modem.history import Sample
 from otpbroker.passwords import hash_password
 from otpbroker.web.access import Access
 from otpbroker.web.api import create_api_app
@@ -61,6 +67,12 @@ SENT = Outcome(
     references=(17,),
 )
 WAITING = replace(SENT, state=State.QUEUED, references=(), modem_id=None)
+USSD = UssdReplied("m1", "1. Pulsa", '+CUSD: 1,"1. Pulsa",15', 1795360705.0)
+SAMPLES = (
+    Sample(1795360371.0),
+    Sample(1795360372.0, -71, "home", "TELKOMSEL"),
+    Sample(1795360432.0, -73, "roaming", "XL"),
+)
 MODEMS = (
     ModemStatus(id="m1", name="One", state=ModemState.READY, signal_dbm=-71, default=True, imei="490154203237518"),
     ModemStatus(id="m2", name="Two", state=ModemState.ABSENT, send_from_api=False),
@@ -130,6 +142,7 @@ class ScriptedCore:
 
     result: Outcome | OtpBrokerError | Exception = SENT
     verdict: Verdict = Verdict.VALID
+    ussd: UssdReplied | OtpBrokerError = USSD
     asked: list[tuple[Command, Origin, float | None]] = field(default_factory=list)
     known: dict[tuple[str, str], Outcome] = field(default_factory=dict)
     blocklist: Blocklist = field(default_factory=Blocklist)
@@ -153,6 +166,8 @@ class ScriptedCore:
                 else:
                     self.blocklist.numbers.pop(number, None)
                 return Blocklisted(number, isinstance(command, Block))
+            case RunUssd() | ReplyUssd() | EndUssd():
+                return self._ussd(command)
             case VerifyOtp():
                 return OtpVerified(command.reference, command.receiver, self.verdict, 4)
         if self.hold is not None:
@@ -164,9 +179,22 @@ class ScriptedCore:
             return OtpRequested(command.reference, command.receiver, 1795360671.0, self.result)
         return self.result
 
+    def _ussd(self, command: RunUssd | ReplyUssd | EndUssd) -> Result:
+        if all(modem.id != command.modem_id for modem in MODEMS):
+            raise Rejected("modem-unknown", "no", field="modem_id")
+        if isinstance(command, EndUssd):
+            return UssdEnded(command.modem_id)
+        if isinstance(self.ussd, OtpBrokerError):
+            raise self.ussd
+        return replace(self.ussd, modem_id=command.modem_id)
+
     async def outcome(self, message_id: str, *, caller: str | None, wait: float = 0.0) -> Outcome | None:
         self.waited = wait
         return self.known.get((caller or "", message_id))
+
+    def of(self, modem_id: str, seconds: float) -> tuple[Sample, ...]:
+        self.waited = seconds
+        return SAMPLES if modem_id == "m1" else ()
 
     @property
     def command(self) -> Command:
@@ -179,7 +207,10 @@ class ScriptedCore:
 
 
 def configuration(**api: str) -> Config:
-    users = (ApiUser(username=USER, password=_HASH, rights=("inbox",)), ApiUser(username="other", password=_HASH))
+    users = tuple(
+        ApiUser(username=name, password=_HASH, rights=rights)
+        for name, rights in ((USER, ("inbox", "ussd")), ("other", ()))
+    )
     return Config(
         device=DeviceSection(country_code="62"),
         sms=SmsSection(wait=30),
@@ -202,6 +233,7 @@ async def serving(
         config=settings,
         core=core,
         inbox=core.inbox,
+        past=core,
         access=access or Access(lambda: settings().api.users, HashingThread()),
         clock=Clock(),
     )

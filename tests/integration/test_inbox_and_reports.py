@@ -23,7 +23,7 @@ async def simulated(ram_folder: Path) -> AsyncIterator[Modems]:
 
 @pytest.fixture
 async def installation(ram_folder: Path, simulated: Modems) -> AsyncIterator[Installation]:
-    installed = Installation(ram_folder / "agent", simulated.ports)
+    installed = Installation(ram_folder / "agent", simulated.ports, rights=("inbox",))
     yield installed
     await installed.kill()
 

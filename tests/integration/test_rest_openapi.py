@@ -14,7 +14,7 @@ import httpx2
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
-from rest_server import ScriptedCore, ScriptedInbox, authorization, client, configuration, serving
+from rest_server import ScriptedCore, authorization, client, configuration, serving
 from schemathesis import GenerationMode
 
 from bench.rig import PASSWORD, USER, Installation, modems
@@ -38,6 +38,10 @@ OPERATIONS = (
     "DELETE /inbox/{id}",
     "POST /inbox/{id}/reply",
     "GET /modems",
+    "GET /modems/{modem_id}/history",
+    "POST /ussd",
+    "POST /ussd/{modem_id}/reply",
+    "DELETE /ussd/{modem_id}",
     "GET /ping",
 )
 # The device limits wrong credentials, which this check sends with every request.
@@ -80,7 +84,9 @@ def agent_url() -> Iterator[str]:
 
     async def run(ready: Future[str], end: asyncio.Event) -> None:
         async with modems(folder / "simulated", 2, air=0.0) as simulated:
-            installation = Installation(folder / "agent", simulated.ports, sms={"receiver_limit": 0})
+            installation = Installation(
+                folder / "agent", simulated.ports, rights=("inbox", "ussd"), sms={"receiver_limit": 0}
+            )
             try:
                 agent = await installation.start()
                 ready.set_result(f"http://127.0.0.1:{agent.port}")
@@ -139,10 +145,12 @@ async def test_the_document_needs_no_credentials_and_describes_every_route() -> 
     async with client(ScriptedCore()) as http:
         document = (await http.get("/api/v1/openapi.json", auth=None)).json()
 
+    core = ScriptedCore()
     app = create_api_app(
         config=configuration,
-        core=ScriptedCore(),
-        inbox=ScriptedInbox(),
+        core=core,
+        inbox=core.inbox,
+        past=core,
         access=Access(lambda: (), HashingThread()),
         clock=Clock(),
     )

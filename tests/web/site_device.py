@@ -8,7 +8,17 @@ from pathlib import Path
 from playwright.async_api import Page
 from quart import Quart
 from quart.typing import TestClientProtocol
-from site_fakes import PASSWORD, USERNAME, FakeDispatcher, FakeInbox, FakePlugged, FakeStore
+from site_fakes import (
+    PASSWORD,
+    USERNAME,
+    FakeBalances,
+    FakeDispatcher,
+    FakeHistory,
+    FakeInbox,
+    FakePlugged,
+    FakeSimTools,
+    FakeStore,
+)
 from werkzeug.datastructures import Headers
 
 from otpbroker.clock import Clock
@@ -43,6 +53,9 @@ class Device:
     monitor: Monitor
     sessions: Sessions
     setup_code: SetupCode
+    sim_tools: FakeSimTools
+    balances: FakeBalances
+    history: FakeHistory
     elapsed: Elapsed
     closing: asyncio.Event
 
@@ -110,6 +123,7 @@ def make_device(state: Path, store: FakeStore) -> Device:
     clock = Clock(monotonic=elapsed)
     sessions = Sessions(lambda: store.config.admin, clock)
     setup_code = SetupCode(state / "setup-code")
+    sim_tools, balances, history = FakeSimTools(), FakeBalances(), FakeHistory()
     app = create_admin_app(
         store=store,
         dispatcher=dispatcher,
@@ -118,12 +132,30 @@ def make_device(state: Path, store: FakeStore) -> Device:
         monitor=monitor,
         sessions=sessions,
         setup_code=setup_code,
+        sim_tools=sim_tools,
+        balances=balances,
+        history=history,
         hashing=HashingThread(),
         api_urls=lambda: ("http://192.168.1.20:8889",),
         clock=clock,
         closing=closing,
     )
-    return Device(app, store, dispatcher, inbox, plugged, bus, monitor, sessions, setup_code, elapsed, closing)
+    return Device(
+        app=app,
+        store=store,
+        dispatcher=dispatcher,
+        inbox=inbox,
+        plugged=plugged,
+        bus=bus,
+        monitor=monitor,
+        sessions=sessions,
+        setup_code=setup_code,
+        sim_tools=sim_tools,
+        balances=balances,
+        history=history,
+        elapsed=elapsed,
+        closing=closing,
+    )
 
 
 @dataclass(slots=True)

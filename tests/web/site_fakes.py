@@ -3,13 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 
 from otpbroker.config.model import Administrator, AdminSection, Config
 from otpbroker.errors import OtpBrokerError
 from otpbroker.events import FoundModem, ModemState, ModemStatus
-from otpbroker.messaging.command import Command, ListModems, Origin, SendSms
-from otpbroker.messaging.outcome import ModemList, Outcome, Result, State
+from otpbroker.messaging.balance import Balance
+from otpbroker.messaging.command import Command, EndUssd, ListModems, Origin, ReplyUssd, RunUssd, SendSms
+from otpbroker.messaging.outcome import ModemList, Outcome, Result, State, UssdEnded, UssdReplied
 from otpbroker.messaging.received import Received
+from otpbroker.modem.history import Sample
+from otpbroker.modem.sim_tools import SimView
 from otpbroker.passwords import hash_password
 from otpbroker.redact import mask_number
 
@@ -111,10 +115,13 @@ class FakeDispatcher:
         self.submitted: list[tuple[Command, Origin]] = []
         self.waited: list[float | None] = []
         self.outcomes: dict[str, Outcome] = {}
+        self.ussd: UssdReplied | OtpBrokerError = UssdReplied("m1", "1. Pulsa", "", time.time() + 45)
 
     async def submit(self, command: Command, origin: Origin, *, wait: float | None = None) -> Result:
         if isinstance(command, ListModems):
             return ModemList(tuple(self.modems))
+        if isinstance(command, RunUssd | ReplyUssd | EndUssd):
+            return self._ussd(command, origin)
         assert isinstance(command, SendSms)
         self.submitted.append((command, origin))
         self.waited.append(wait)
@@ -137,6 +144,72 @@ class FakeDispatcher:
         self.outcomes[outcome.id] = outcome
         return outcome
 
+    def _ussd(self, command: RunUssd | ReplyUssd | EndUssd, origin: Origin) -> Result:
+        self.submitted.append((command, origin))
+        if isinstance(command, EndUssd):
+            return UssdEnded(command.modem_id)
+        if isinstance(self.ussd, OtpBrokerError):
+            raise self.ussd
+        return self.ussd
+
     async def outcome(self, message_id: str, *, caller: str | None) -> Outcome | None:
         assert caller is None, "an administrator sees the messages of all callers"
         return self.outcomes.get(message_id)
+
+
+class FakeSimTools:
+    """A SIM that does whatever it is asked, or raises `error`."""
+
+    def __init__(self) -> None:
+        self.error: OtpBrokerError | None = None
+        self.view: SimView | OtpBrokerError = SimView("READY", pin_required=True, pin_left=3)
+        self.done: list[tuple[object, ...]] = []
+
+    async def look(self, _modem_id: str) -> SimView:
+        if isinstance(self.view, OtpBrokerError):
+            raise self.view
+        return self.view
+
+    async def enter_pin(self, modem_id: str, pin: str, *, by: str) -> None:
+        self._do("enter", modem_id, pin, by)
+
+    async def require_pin(self, modem_id: str, pin: str, *, on: bool, by: str) -> None:
+        self._do("on" if on else "off", modem_id, pin, by)
+
+    async def change_pin(self, modem_id: str, old: str, new: str, *, by: str) -> None:
+        self._do("change", modem_id, old, new, by)
+
+    async def unblock(self, modem_id: str, puk: str, new: str, *, by: str) -> None:
+        self._do("unblock", modem_id, puk, new, by)
+
+    async def set_service_centre(self, modem_id: str, number: str, *, by: str) -> None:
+        self._do("smsc", modem_id, number, by)
+
+    def _do(self, *what: object) -> None:
+        self.done.append(what)
+        if self.error is not None:
+            raise self.error
+
+
+class FakeBalances:
+    """A network that tells a balance, or `error`."""
+
+    def __init__(self) -> None:
+        self.error: OtpBrokerError | None = None
+        self.asked: list[str] = []
+
+    async def check(self, modem_id: str) -> Balance:
+        self.asked.append(modem_id)
+        if self.error is not None:
+            raise self.error
+        return Balance("510101234567890", Decimal(12345), time.time(), low=False)
+
+
+class FakeHistory:
+    """The past as a test writes it."""
+
+    def __init__(self) -> None:
+        self.samples: tuple[Sample, ...] = ()
+
+    def of(self, _modem_id: str, _seconds: float) -> tuple[Sample, ...]:
+        return self.samples

@@ -14,6 +14,7 @@ COMMANDS = {
     "check-config": "say what is wrong in a config.yaml",
     "modems": "list what is plugged in and could be a modem",
     "send": "send a message through a running agent; the text is read from standard input",
+    "ussd": "run a USSD code on a modem through a running agent",
     "setup-url": "print a new one-time address for creating the first administrator",
     "set-admin-password": "set the password of an administrator",
     "add-api-user": "add an application server's account, or give it a new password",

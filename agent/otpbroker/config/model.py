@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from otpbroker.config.access_point import AccessPointSection
+from otpbroker.config.balance import BalanceSection
 from otpbroker.config.firewall import FirewallSection
 from otpbroker.config.section import Section
 from otpbroker.config.ssh import SshSection
@@ -128,6 +129,7 @@ class ModemSection(Section):
     default: bool = False
     send_from_api: bool = True
     active: bool = True
+    balance: BalanceSection | None = None
 
     @field_validator("pin")
     @classmethod

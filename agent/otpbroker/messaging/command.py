@@ -83,9 +83,26 @@ class VerifyOtp:
 
 @dataclass(frozen=True, slots=True)
 class RunUssd:
+    """A code, which ends the caller's open session on this modem; one without * and # is a reply to it."""
+
     modem_id: str
-    code: str
+    code: str = field(repr=False)
     date_time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyUssd:
+    """The next word in the caller's open session."""
+
+    modem_id: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EndUssd:
+    """End the caller's session; none open is no error."""
+
+    modem_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +115,16 @@ class Echo:
     request: dict[str, object] = field(repr=False)
 
 
-Command = SendSms | SendMail | Block | Unblock | RequestOtp | VerifyOtp | RunUssd | ListModems | Echo
+Command = (
+    SendSms
+    | SendMail
+    | Block
+    | Unblock
+    | RequestOtp
+    | VerifyOtp
+    | RunUssd
+    | ReplyUssd
+    | EndUssd
+    | ListModems
+    | Echo
+)

@@ -17,8 +17,10 @@ from otpbroker.messaging.command import (
     Block,
     Command,
     Echo,
+    EndUssd,
     ListModems,
     Origin,
+    ReplyUssd,
     RequestOtp,
     RunUssd,
     SendMail,
@@ -44,6 +46,7 @@ from otpbroker.messaging.outcome import (
 )
 from otpbroker.messaging.report import Report
 from otpbroker.messaging.sender import Fleet, Sender
+from otpbroker.messaging.ussd import UssdDesk
 from otpbroker.rate import TokenBuckets
 from otpbroker.sms.gsm7 import UnencodableText
 from otpbroker.sms.segment import Measure, TextTooLong, measure
@@ -73,6 +76,7 @@ class Dispatcher:
         self.blocklist = blocklist
         self._clock = clock
         self._otps = Otps(journal, clock)
+        self._ussd = UssdDesk(fleet, clock)
         self._identity_key = hmac.digest(journal.key, b"identity", "sha256")
         self._limits: tuple[int, TokenBuckets] | None = None
         self._delivery = Delivery(
@@ -91,8 +95,9 @@ class Dispatcher:
     async def submit(self, command: Command, origin: Origin, *, wait: float | None = None) -> Result:
         """Carry out one command. `wait`: seconds to wait for the final outcome of a message; None: don't.
 
-        Raises `Rejected` (wrong input), `Unavailable` (not now), `Misconfigured` (the device can't): then nothing
-        was accepted and nothing will be sent.
+        Raises `Rejected` (wrong input), `Denied` (a right is missing), `Unavailable` (not now), `Misconfigured`
+        (the device can't): then nothing was accepted and nothing will be sent. A USSD code alone may end with
+        `UnknownOutcome`.
         """
         match command:
             case SendSms():
@@ -112,8 +117,8 @@ class Dispatcher:
                 return Echoed(request)
             case SendMail():
                 raise _no_mail()
-            case RunUssd():
-                raise Misconfigured("ussd-not-available", "this version does not run USSD codes yet")
+            case RunUssd() | ReplyUssd() | EndUssd():
+                return await self._ussd.submit(command, origin)
 
     async def outcome(self, message_id: str, *, caller: str | None, wait: float = 0.0) -> Outcome | None:
         """What is known of a message of this caller (None: of anybody's); waits for the final word if asked to."""

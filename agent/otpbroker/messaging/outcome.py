@@ -1,6 +1,6 @@
 """The states of a message and the answer that every caller gets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from otpbroker.events import ModemStatus
@@ -130,8 +130,29 @@ class ModemList:
 
 
 @dataclass(frozen=True, slots=True)
+class UssdReplied:
+    """What the network answered; `expires_at` (Unix seconds): until then it waits for a reply."""
+
+    modem_id: str
+    text: str = field(repr=False)
+    raw: str = field(repr=False)  # the modem's line
+    expires_at: float | None = None
+
+    @property
+    def replyable(self) -> bool:
+        return self.expires_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class UssdEnded:
+    """No session of the caller is open on this modem any more."""
+
+    modem_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Echoed:
     request: dict[str, object]
 
 
-Result = Outcome | Blocklisted | OtpRequested | OtpVerified | ModemList | Echoed
+Result = Outcome | Blocklisted | OtpRequested | OtpVerified | ModemList | UssdReplied | UssdEnded | Echoed

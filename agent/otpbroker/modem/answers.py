@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+_USSD = re.compile(r"\+CUSD: ?(\d+)\s*(?:,\s*\"?(.*?)\"?\s*(?:,\s*(\d*)\s*)?)?", re.DOTALL)
 _VALUE = re.compile(r"\s*(?:\"([^\"]*)\"|([^,]*))\s*(?:,|$)")
 
 
@@ -67,3 +68,17 @@ def own_number(lines: Sequence[str]) -> str:
         if len(values) > 1 and values[1]:
             return values[1]
     return ""
+
+
+def ussd(line: str) -> tuple[int, str, int | None] | None:
+    """`<m>`, `<str>` and `<dcs>` of +CUSD (27.007 section 7.15); a text may hold quotes, commas and line ends."""
+    found = _USSD.fullmatch(line)
+    if found is None:
+        return None
+    return int(found[1]), found[2] or "", int(found[3]) if found[3] else None
+
+
+def ussd_complete(line: str) -> bool:
+    """Whether the text of a +CUSD ends with the line: else it has a line end, and goes on."""
+    quotes = line.count('"')
+    return bool(quotes % 2 == 0 or (quotes > 1 and re.search(r"\",\s*\d+\s*$", line)))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from otpbroker.errors import Rejected
-from otpbroker.modem.framing import Framer
+from otpbroker.modem.answers import ussd_complete
+from otpbroker.modem.framing import LONGEST_LINE, Framer
 from otpbroker.modem.results import (
     AtError,
     AtFailure,
@@ -90,6 +91,7 @@ class AtConversation:
         self._exchange: _Exchange | None = None
         self._echo = ""  # of what was written last, as far as it has not come back
         self._head: str | None = None  # an unsolicited line whose PDU is still to come
+        self._broken = ""  # a +CUSD whose text has line ends, as far as it came
         self._in_step = False
         self._prompt_open = False  # the modem may be waiting for a PDU
         self._stray = asyncio.Event()  # an answer came that nobody waited for
@@ -288,6 +290,8 @@ class AtConversation:
         self._end(exchange)
 
     def _take(self, line: str) -> None:
+        if self._broken and self._goes_on(line):
+            return
         if self._head is not None:
             head, self._head = self._head, None
             if _READ_PDU.fullmatch(line):
@@ -341,7 +345,24 @@ class AtConversation:
             return _READ_PDU.fullmatch(line) is not None
         return exchange.stem in _BARE and not line.startswith((*self.known_codes, "AT"))
 
+    def _goes_on(self, line: str) -> bool:
+        """Whether the line belongs to the text of a +CUSD that has line ends; a command's end is the text's too."""
+        if _CODE.match(line) and line.startswith(self.known_codes):
+            return False
+        exchange = self._exchange
+        cut = exchange is not None and final_result(line, exchange.stem) is not False
+        text = self._broken if cut else f"{self._broken}\n{line}"
+        if cut or ussd_complete(text) or len(text) > LONGEST_LINE:
+            self._broken = ""
+            self._unsolicited(text, "")
+        else:
+            self._broken = text
+        return not cut
+
     def _tell(self, line: str, exchange: _Exchange | None) -> None:
+        if line.startswith("+CUSD:") and not ussd_complete(line):
+            self._broken = line
+            return
         if line.startswith(_WITH_PDU):
             self._head = line
             return

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from otpbroker.sms.ussd import Writing
+
 # What unsolicited lines begin with on any modem: 27.005 section 3.4.1, 27.007 (each command's own section), V.250.
 _COMMON_CODES = (
     *(
@@ -37,6 +39,8 @@ class Dialect:
     pin_tries: tuple[tuple[str, str], ...] = (  # command, and where the SIM PIN's tries left stand in the answer
         ('AT+CPINR="SIM PIN"', r"\+CPINR: ?\"?SIM PIN\"?,(\d+)"),
     )
+    puk_tries: tuple[tuple[str, str], ...] = (('AT+CPINR="SIM PUK"', r"\+CPINR: ?\"?SIM PUK\"?,(\d+)"),)
+    ussd: tuple[Writing, ...] = (Writing.PLAIN, Writing.PACKED, Writing.UCS2)  # tried until one is taken
     signal: str = "AT+CSQ"
     notify: tuple[str, ...] = (  # messages stored; reports sent directly, else stored, else neither
         *("AT+CNMI=2,1,0,1,0", "AT+CNMI=2,1,0,1,1", "AT+CNMI=1,1,0,1,0", "AT+CNMI=1,1,0,1,1"),
@@ -76,7 +80,10 @@ DIALECTS = (
             *("^CSNR:", "^NDISSTAT:", "^RFSWITCH:", "^ANLEVEL:", "^LTERSRP:", "^EARST:", "^CERSSI:", "^SIMRESET:"),
         ),
         iccid=("AT^ICCID?", "AT+ICCID", "AT+CCID"),
-        pin_tries=(("AT^CPIN?", r"\^CPIN: ?SIM PIN,\d*,\d+,(\d+)"),),
+        pin_tries=(("AT^CPIN?", r"\^CPIN: ?[^,]*,\d*,\d+,(\d+)"),),
+        puk_tries=(("AT^CPIN?", r"\^CPIN: ?[^,]*,\d*,(\d+)"),),
+        # Sticks take PDUs; later ones that want plain text refuse these (asterisk-chan-dongle issues 38 and 116).
+        ussd=(Writing.PACKED, Writing.PLAIN, Writing.UCS2),
     ),
     Dialect(
         "zte",
@@ -84,6 +91,7 @@ DIALECTS = (
         codes=("+ZPASR:", "+ZUSIMR:", "+ZDONR:", "+ZEND", "^MODE:", "+ZCSQ:"),
         iccid=("AT+ZGETICCID", "AT+ICCID", "AT+CCID"),
         pin_tries=(("AT+ZPINPUK=?", r"\+ZPINPUK: ?(\d+)"), ('AT+CPINR="SIM PIN"', r"\+CPINR: ?SIM PIN,(\d+)")),
+        puk_tries=(("AT+ZPINPUK=?", r"\+ZPINPUK: ?\d+,(\d+)"), ('AT+CPINR="SIM PUK"', r"\+CPINR: ?SIM PUK,(\d+)")),
     ),
     Dialect(
         "quectel",
@@ -95,6 +103,7 @@ DIALECTS = (
             ('AT+QPINC="SC"', r"\+QPINC: ?\"?SC\"?,(\d+)"),
             ('AT+CPINR="SIM PIN"', r"\+CPINR: ?SIM PIN,(\d+)"),
         ),
+        puk_tries=(('AT+QPINC="SC"', r"\+QPINC: ?\"?SC\"?,\d+,(\d+)"),),
     ),
     Dialect(
         "simcom-2g",
@@ -103,6 +112,7 @@ DIALECTS = (
         codes=("Call Ready", "*PSUTTZ:", "DST:", "+CIEV:", "UNDER-VOLTAGE", "OVER-VOLTAGE", "+PSUTTZ:"),
         restarted=("RDY", "SMS Ready", "NORMAL POWER DOWN", "UNDER-VOLTAGE POWER DOWN"),
         pin_tries=(("AT+SPIC", r"\+SPIC: ?(\d+)"),),
+        puk_tries=(("AT+SPIC", r"\+SPIC: ?\d+,\d+,(\d+)"),),
         first_limit=60.0,  # answers +CMGS much slower than others
     ),
     Dialect(
@@ -111,6 +121,7 @@ DIALECTS = (
         codes=("SMS DONE", "PB DONE", "+CGEV:", "*ATREADY:", "+NITZ:"),
         iccid=("AT+CICCID", "AT+CCID", "AT+ICCID"),
         pin_tries=(("AT+SPIC", r"\+SPIC: ?(\d+)"),),
+        puk_tries=(("AT+SPIC", r"\+SPIC: ?\d+,(\d+)"),),
     ),
     Dialect(
         "cinterion",
@@ -119,6 +130,7 @@ DIALECTS = (
         restarted=("^SYSSTART", "^SHUTDOWN"),
         iccid=("AT+CCID", "AT^SCID"),
         pin_tries=(("AT^SPIC", r"\^SPIC: ?(\d+)"),),
+        puk_tries=(("AT^SPIC", r"\^SPIC: ?(\d+)"),),  # of what it asks for
     ),
     Dialect(
         "wavecom",
@@ -126,6 +138,7 @@ DIALECTS = (
         codes=("+WIND:", "+WDSI:"),
         restarted=(),
         pin_tries=(("AT+CPINC", r"\+CPINC: ?(\d+)"), ('AT+CPINR="SIM PIN"', r"\+CPINR: ?SIM PIN,(\d+)")),
+        puk_tries=(("AT+CPINC", r"\+CPINC: ?\d+,\d+,(\d+)"), ('AT+CPINR="SIM PUK"', r"\+CPINR: ?SIM PUK,(\d+)")),
     ),
     Dialect(
         "telit",
@@ -133,12 +146,14 @@ DIALECTS = (
         codes=("#QSS:", "#NITZ:"),
         iccid=("AT#CCID", "AT+CCID"),
         pin_tries=(("AT#PCT", r"#PCT: ?(\d+)"),),
+        puk_tries=(("AT#PCT", r"#PCT: ?(\d+)"),),  # of what it asks for
     ),
     Dialect(
         "u-blox",
         manufacturer="u-blox",
         codes=("+UUSIMSTAT:", "+UUSTSERR:"),
         pin_tries=(("AT+UPINCNT", r"\+UPINCNT: ?(\d+)"),),
+        puk_tries=(("AT+UPINCNT", r"\+UPINCNT: ?\d+,\d+,(\d+)"),),
     ),
 )
 

@@ -17,12 +17,14 @@ from otpbroker.modem.session import Result, Session
 from otpbroker.modem.shared import Shared
 from otpbroker.modem.status import StatusBoard
 from otpbroker.modem.transmit import AirTimes, prepare
+from otpbroker.modem.ussd import Ussd
 from otpbroker.sms.submission import Refused, Retry, SendResult, Sms
 
 log = logging.getLogger(__name__)
 
 STOP_LIMIT = 12.0  # for the message in the air when the modem is stopped
 WAITING_LIMIT = 8  # messages; the core hands out one at a time
+_LOW_BALANCE = "low-balance"
 _GOOD_RUN = 30.0  # seconds after which the next trouble is a new one
 _RETRY_LEAST, _RETRY_MOST = 0.5, 5.0
 
@@ -85,6 +87,7 @@ class Modem:
         self._shared = shared
         self._board = StatusBoard(_snapshot(config), shared.bus, shared.on_change)
         self._air = AirTimes()
+        self._ussd = Ussd(config.id, self.errand)
         self._session: Session | None = None
         self._sends = 0  # under way or waiting for their turn
         self._trouble = ""  # with the port, as it was logged last
@@ -104,6 +107,10 @@ class Modem:
     @property
     def status(self) -> ModemStatus:
         return self._board.status
+
+    @property
+    def ussd(self) -> Ussd:
+        return self._ussd
 
     @property
     def open_port(self) -> str | None:
@@ -135,9 +142,22 @@ class Modem:
 
     async def errand(self, work: Callable[[AtConversation, Dialect], Awaitable[Result]]) -> Result:
         """Work that is no message, see `Session.errand`. Raises `Unavailable`."""
+        return await self._opened.errand(work)
+
+    async def sim_errand(self, work: Callable[[AtConversation, Dialect], Awaitable[Result]]) -> Result:
+        """Work on the SIM, see `Session.sim_errand`. Raises `Unavailable`."""
+        return await self._opened.sim_errand(work)
+
+    def tell_balance(self, balance: str, at: float | None, *, low: bool) -> None:
+        """See `messaging.sender.Sender.tell_balance`."""
+        notes = tuple(note for note in self.status.notes if note != _LOW_BALANCE)
+        self._board.update(balance=balance, balance_at=at, notes=(*notes, _LOW_BALANCE) if low else notes)
+
+    @property
+    def _opened(self) -> Session:
         if self._session is None:
             raise Unavailable("modem-not-ready", f"modem {self._config.id} is not ready", field="modem_id")
-        return await self._session.errand(work)
+        return self._session
 
     async def run(self) -> None:
         """Open, start and look after the modem, and open it anew whenever it is lost."""
@@ -161,7 +181,7 @@ class Modem:
         port = place.port
         self._board.update(usb=place.usb, notes=self._with_notes(place.notes))
         link = await self._connect(port, self._config)
-        session = Session(self._config, link, self._board, port, self._air, self._shared)
+        session = Session(self._config, link, self._board, port, self._air, self._shared, self._ussd.heard)
         try:
             self._trouble = ""
             self._board.update(port=port)
@@ -176,6 +196,7 @@ class Modem:
             raise
         finally:
             self._session = None
+            self._ussd.stop()
             try:
                 try:
                     async with asyncio.timeout(STOP_LIMIT):

@@ -51,12 +51,14 @@ class Session:
         port: str,
         air: AirTimes,
         shared: Shared,
+        heard_ussd: Callable[[str], None],
     ) -> None:
         self._port = port
         self._config = config
         self._board = board
         self._air = air
         self._shared = shared
+        self._heard_ussd = heard_ussd
         self._late = shared.late
         self._owed = shared.owed
         self._attention = asyncio.Event()  # something happened that `run` has to look at
@@ -65,7 +67,8 @@ class Session:
         self._startup = Startup(self._at, config, self._registration, board.update)
         self._incoming = Incoming(config.id, self._at, board, shared, self._attention.set)
         self._transmitter: Transmitter | None = None
-        self._turn = asyncio.Lock()  # a message, or a look after the modem
+        self._turn = asyncio.Lock()  # a message, an errand, or a look after the modem
+        self._errands = 0  # under way or waiting for their turn: no further message is taken then
         self._listening = self._late.expected(config.id)  # for a predecessor's answer
         self._late_reference: int | None = None  # what it said
         self._identified = False
@@ -96,6 +99,8 @@ class Session:
 
     async def send(self, parts: tuple[Part, ...], deadline: float, *, more: bool) -> SendResult:
         """One message after the other, each when its turn comes."""
+        if self._errands:
+            return Refused("not-ready", Retry.LATER)
         async with self._turn:
             transmitter = self._transmitter
             if transmitter is None or not self._board.ready:
@@ -117,16 +122,38 @@ class Session:
     async def errand(self, work: Callable[[AtConversation, Dialect], Awaitable[Result]]) -> Result:
         """Work that is no message: done when none is in the air, and none is sent meanwhile.
 
+        It comes before messages that are not in the air yet: these are better off with another modem.
         Raises `Unavailable` when the modem is not ready by then, and whatever the work raises.
         """
+        self._errands += 1
+        try:
+            async with self._turn:
+                if not self._usable:
+                    raise _not_ready(self._config.id)
+                self._board.update(state=ModemState.BUSY)
+                return await work(self._at, self._startup.dialect)
+        finally:
+            self._errands -= 1
+            self._attention.set()
+            if not self._turn.locked():
+                self._settle()
+
+    async def sim_errand(self, work: Callable[[AtConversation, Dialect], Awaitable[Result]]) -> Result:
+        """An errand that a modem with a blocked SIM can be sent on too, whose SIM is looked at again afterwards."""
+        if self._board.status.state is not ModemState.BLOCKED:
+            return await self.errand(work)
         async with self._turn:
-            if self._transmitter is None or not self._board.ready:
-                raise Unavailable("modem-not-ready", f"modem {self._config.id} is not ready", field="modem_id")
-            self._board.update(state=ModemState.BUSY)
             try:
                 return await work(self._at, self._startup.dialect)
             finally:
-                self._settle()
+                self._attention.set()
+
+    @property
+    def _usable(self) -> bool:
+        """Everything that messages need is there."""
+        return (
+            self._transmitter is not None and not self._reset and self._at.in_step and self._registration.registered
+        )
 
     async def idle(self) -> None:
         """Return when no message is in the air."""
@@ -219,15 +246,21 @@ class Session:
 
     async def _attend(self) -> None:
         """Return when the modem has to be started anew."""
+        now = asyncio.get_running_loop().time
+        due = now() + HEARTBEAT
         while True:
-            called = await self._pause(HEARTBEAT)
+            # Errands may wait for the network for long, and call when they are over.
+            await self._pause(HEARTBEAT if self._errands else max(0.0, due - now()))
             await self._incoming.hand_over()
+            if self._errands:
+                continue
             async with self._turn:
                 if self._reset or not self._at.in_step:  # what did not answer may have restarted silently
                     self._transmitter = None
                     log.warning("modem %s is started anew", self._config.id)
                     return
-                if not called:
+                if now() >= due:
+                    due = now() + HEARTBEAT
                     await self._startup.read_signal()
                     await self._startup.read_registration()
                 await self._incoming.step()
@@ -261,7 +294,8 @@ class Session:
             self._attention.set()
             changes |= {"state": ModemState.RECOVERING, "detail": "did not answer as it should; being brought back"}
         elif self._registration.registered:
-            changes |= {"state": ModemState.READY, "detail": self._detail}
+            state = ModemState.BUSY if self._errands else ModemState.READY
+            changes |= {"state": state, "detail": self._detail}
         else:
             word = self._registration.word
             changes |= {"state": ModemState.STARTING, "detail": _UNREGISTERED.get(word, "searching for a network")}
@@ -293,6 +327,8 @@ class Session:
             self._late_reference = reference
             self._tell_late()
             self._attention.set()
+        elif line.startswith("+CUSD:"):
+            self._heard_ussd(line)
         elif line.startswith("+CPIN:"):
             self._call_for_start(needed=not line.endswith(": READY"))
         elif line.startswith(self._startup.dialect.restarted):
@@ -313,3 +349,7 @@ class Session:
             if not self._engaged:
                 self._settle()
         self._attention.set()
+
+
+def _not_ready(modem_id: str) -> Unavailable:
+    return Unavailable("modem-not-ready", f"modem {modem_id} is not ready", field="modem_id")

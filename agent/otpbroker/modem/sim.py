@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -33,19 +34,29 @@ _CME_STATES = {  # 27.007 section 9.2.1
 }
 
 
+class Mark(StrEnum):
+    """What is known of a secret."""
+
+    REFUSED = "refused"  # a PIN that was given, and not accepted
+    CHANGING = "changing"  # a PIN that was being changed for another one: it is right, or is not any more
+    PUK = "puk"  # a PUK that was given, and not accepted
+
+
 @dataclass(frozen=True, slots=True)
 class _Try:
     iccid: str
     imei: str
     digest: bytes
+    mark: Mark = Mark.REFUSED
 
     @classmethod
     def read(cls, line: str) -> Self:
-        iccid, imei, digest = line.split(",")
-        return cls(iccid, imei, bytes.fromhex(digest))
+        iccid, imei, digest, *mark = line.split(",")
+        return cls(iccid, imei, bytes.fromhex(digest), *map(Mark, mark))
 
     def line(self) -> str:
-        return f"{self.iccid},{self.imei},{self.digest.hex()}"
+        mark = "" if self.mark is Mark.REFUSED else f",{self.mark}"
+        return f"{self.iccid},{self.imei},{self.digest.hex()}{mark}"
 
     def same_sim(self, iccid: str, imei: str) -> bool:
         """By the SIM's own identity where both sides know it, else by the modem it is in."""
@@ -53,7 +64,7 @@ class _Try:
 
 
 class PinMemory:
-    """Which PINs were tried on which SIM and not accepted, as keyed hashes; outlives the modems.
+    """Which PINs and PUKs were given to which SIM and not accepted, as keyed hashes; outlives the modems.
 
     With a `path` it outlives the process too: a modem that hides its tries left would otherwise lose one to a wrong
     PIN at every start.
@@ -67,22 +78,35 @@ class PinMemory:
         if path is not None and path.exists():
             self._tries = list(_read(path))
 
-    def tried(self, pin: str, iccid: str, imei: str) -> bool:
+    def tried(self, pin: str, iccid: str, imei: str, mark: Mark = Mark.REFUSED) -> bool:
         digest = self._digest(pin)
-        return any(each.digest == digest and each.same_sim(iccid, imei) for each in self._tries)
+        return any(each.digest == digest for each in self._of(iccid, imei, mark))
 
-    async def remember(self, pin: str, iccid: str, imei: str) -> None:
+    def any_tried(self, iccid: str, imei: str, mark: Mark = Mark.REFUSED) -> bool:
+        """Whether any was, on this SIM."""
+        return bool(self._of(iccid, imei, mark))
+
+    async def remember(self, pin: str, iccid: str, imei: str, mark: Mark = Mark.REFUSED) -> None:
         """From the return on it is known, whatever happens to the process."""
-        if not self.tried(pin, iccid, imei):
-            self._tries.append(_Try(iccid, imei, self._digest(pin)))
+        if not self.tried(pin, iccid, imei, mark):
+            self._tries.append(_Try(iccid, imei, self._digest(pin), mark))
             await self._write()
 
-    async def forget(self, pin: str, iccid: str, imei: str) -> None:
+    async def forget(self, pin: str, iccid: str, imei: str, mark: Mark = Mark.REFUSED) -> None:
         """It was right after all."""
         digest = self._digest(pin)
-        left = [each for each in self._tries if each.digest != digest or not each.same_sim(iccid, imei)]
-        if left != self._tries:
-            self._tries = left
+        await self._drop([each for each in self._of(iccid, imei, mark) if each.digest == digest])
+
+    async def forget_all(self, iccid: str, imei: str) -> None:
+        """The SIM's PIN is known, and its tries are all there again."""
+        await self._drop([each for each in self._tries if each.same_sim(iccid, imei)])
+
+    def _of(self, iccid: str, imei: str, mark: Mark) -> list[_Try]:
+        return [each for each in self._tries if each.mark is mark and each.same_sim(iccid, imei)]
+
+    async def _drop(self, gone: list[_Try]) -> None:
+        if gone:
+            self._tries = [each for each in self._tries if each not in gone]
             await self._write()
 
     async def _write(self) -> None:
@@ -117,11 +141,7 @@ class SimLock:
 
     async def state(self) -> str:
         """`READY`, `SIM PIN`, `SIM PUK`, `SIM not inserted`, ..., or `SIM busy` (27.007 section 8.3)."""
-        try:
-            state = value(await self._at.command("AT+CPIN?"))
-        except AtError as error:
-            # 14 SIM busy, or whatever modems answer before they looked for a SIM.
-            state = _CME_STATES.get(error.number or 0, "SIM busy") if error.kind == "cme" else "SIM busy"
+        state = await sim_state(self._at)
         return "SIM busy" if state == "SIM PIN" and self._given else state
 
     async def enter_pin(self, iccid: str, imei: str) -> bool:
@@ -134,9 +154,15 @@ class SimLock:
                 "pin-missing", "the SIM asks for its PIN", remedy="set the modem's pin, or take the PIN off the SIM"
             )
         pin = self._config.pin.get_secret_value()
+        if self._pins.tried(pin, iccid, imei, Mark.CHANGING):
+            raise Misconfigured(
+                "pin-in-doubt",
+                "the SIM's PIN was being changed when the agent stopped: which one is right is not known",
+                remedy="enter the PIN on the SIM page",
+            )
         if self._pins.tried(pin, iccid, imei):
             raise _wrong_pin()
-        left = await self._tries_left()
+        left = await tries_left(self._at, self._dialect.pin_tries)
         if left is not None and left < LEAST_TRIES:
             raise Misconfigured(
                 "pin-last-try",
@@ -160,23 +186,36 @@ class SimLock:
         return True
 
     async def opened(self, iccid: str, imei: str) -> None:
-        """The SIM is open: whatever PIN was given was right."""
-        if self._config.pin is not None:
+        """The SIM is open: whatever PIN was given was right, and all tries are there again."""
+        if self._given:
+            await self._pins.forget_all(iccid, imei)
+        elif self._config.pin is not None:
             await self._pins.forget(self._config.pin.get_secret_value(), iccid, imei)
 
-    async def _tries_left(self) -> int | None:
-        for command, pattern in self._dialect.pin_tries:
-            try:
-                lines = await self._at.command(command)
-            except AtError:
-                continue
-            except AtTimeout:
-                await self._at.resync()
-                continue
-            for line in lines:
-                if found := re.match(pattern, line):
-                    return int(found[1])
-        return None
+
+async def sim_state(at: AtConversation) -> str:
+    """`READY`, `SIM PIN`, `SIM PUK`, `SIM not inserted`, ..., or `SIM busy` (27.007 section 8.3)."""
+    try:
+        return value(await at.command("AT+CPIN?"))
+    except AtError as error:
+        # 14 SIM busy, or whatever modems answer before they looked for a SIM.
+        return _CME_STATES.get(error.number or 0, "SIM busy") if error.kind == "cme" else "SIM busy"
+
+
+async def tries_left(at: AtConversation, questions: tuple[tuple[str, str], ...]) -> int | None:
+    """What the first of a dialect's questions tells; None: the modem hides it."""
+    for command, pattern in questions:
+        try:
+            lines = await at.command(command)
+        except AtError:
+            continue
+        except AtTimeout:
+            await at.resync()
+            continue
+        for line in lines:
+            if found := re.match(pattern, line):
+                return int(found[1])
+    return None
 
 
 def unusable(state: str) -> Misconfigured:

@@ -11,7 +11,7 @@ from otpbroker.events import Bus, ModemChanged, ModemState, ModemStatus
 MOMENTS = 15.0
 
 _UP = frozenset({ModemState.READY, ModemState.SENDING})
-_UNDER_WAY = frozenset({ModemState.STARTING, ModemState.BUSY, ModemState.RECOVERING})
+_UNDER_WAY = frozenset({ModemState.STARTING, ModemState.RECOVERING})
 
 
 class StatusBoard:
@@ -33,8 +33,11 @@ class StatusBoard:
 
     @property
     def recovering(self) -> bool:
-        """On its way to `ready` since less than `MOMENTS`; trying again and again does not renew the hope."""
-        return self._hope is not None
+        """On its way to `ready` since less than `MOMENTS`; trying again and again does not renew the hope.
+
+        So is a modem on an errand, which has an end.
+        """
+        return self._hope is not None or self._status.state is ModemState.BUSY
 
     def update(self, **changes: Any) -> None:
         """Replace fields of the snapshot."""

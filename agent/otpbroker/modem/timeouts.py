@@ -21,6 +21,9 @@ TIMEOUTS = MappingProxyType(
         "+CSCA": Patience(10.0, "reads and writes the SIM, which the modem may be reading itself"),
         "+CNUM": Patience(10.0, "reads the SIM's phone book"),
         "+CMGL": Patience(10.0, "reads every message of the SIM, some 0.1 s each on a slow one"),
+        "+CUSD": Patience(30.0, "some modems give their OK only with the network's answer"),
+        "+CLCK": Patience(20.0, "checks a PIN, as +CPIN does"),
+        "+CPWD": Patience(20.0, "checks a PIN, as +CPIN does"),
         "+CMMS": Patience(2.0, "a flag in memory: not worth holding up a message"),
     }
 )

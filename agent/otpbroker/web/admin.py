@@ -24,7 +24,7 @@ from otpbroker.web.pages import load_pages
 from otpbroker.web.sessions import Sessions
 from otpbroker.web.setup_code import SetupCode
 from otpbroker.web.sign_in import SignIn
-from otpbroker.web.site import Dispatcher, Inbox, Plugged, Site, Store
+from otpbroker.web.site import Balances, Dispatcher, History, Inbox, Plugged, SimTools, Site, Store
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +41,9 @@ def create_admin_app(
     monitor: Monitor,
     sessions: Sessions,
     setup_code: SetupCode,
+    sim_tools: SimTools,
+    balances: Balances,
+    history: History,
     hashing: HashingThread,
     api_urls: Callable[[], Sequence[str]],
     clock: Clock,
@@ -60,6 +63,9 @@ def create_admin_app(
         sessions=sessions,
         sign_in=SignIn(lambda: store.config.admin, hashing, clock),
         setup_code=setup_code,
+        sim_tools=sim_tools,
+        balances=balances,
+        history=history,
         hashing=hashing,
         api_urls=api_urls,
         clock=clock,

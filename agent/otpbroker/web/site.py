@@ -10,9 +10,12 @@ from quart import Blueprint, g
 from otpbroker.clock import Clock
 from otpbroker.config.model import Administrator, Config
 from otpbroker.events import FoundModem, ModemStatus
+from otpbroker.messaging.balance import Balance
 from otpbroker.messaging.command import Command, ListModems, Origin
 from otpbroker.messaging.outcome import ModemList, Outcome, Result
 from otpbroker.messaging.received import Received
+from otpbroker.modem.history import Sample
+from otpbroker.modem.sim_tools import SimView
 from otpbroker.web.hashing import HashingThread
 from otpbroker.web.live import Monitor
 from otpbroker.web.sessions import Sessions
@@ -63,6 +66,36 @@ class Plugged(Protocol):
         ...
 
 
+class SimTools(Protocol):
+    """What a person does to a SIM by hand; see `modem.sim_tools.SimTools` for what each one raises."""
+
+    async def look(self, modem_id: str, /) -> SimView: ...
+
+    async def enter_pin(self, modem_id: str, pin: str, /, *, by: str) -> None: ...
+
+    async def require_pin(self, modem_id: str, pin: str, /, *, on: bool, by: str) -> None: ...
+
+    async def change_pin(self, modem_id: str, old: str, new: str, /, *, by: str) -> None: ...
+
+    async def unblock(self, modem_id: str, puk: str, new: str, /, *, by: str) -> None: ...
+
+    async def set_service_centre(self, modem_id: str, number: str, /, *, by: str) -> None: ...
+
+
+class Balances(Protocol):
+    """The credit of the SIMs."""
+
+    async def check(self, modem_id: str, /) -> Balance:
+        """Ask the network now."""
+        ...
+
+
+class History(Protocol):
+    """How signal and registration of the modems went."""
+
+    def of(self, modem_id: str, seconds: float, /) -> Sequence[Sample]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The parts that a page may use; `api_urls` are the addresses that REST answers on now."""
@@ -75,6 +108,9 @@ class Site:
     sessions: Sessions
     sign_in: SignIn
     setup_code: SetupCode
+    sim_tools: SimTools
+    balances: Balances
+    history: History
     hashing: HashingThread
     api_urls: Callable[[], Sequence[str]]
     clock: Clock

@@ -84,33 +84,88 @@ FOUND_TROUBLES = {
     "sim-blocked": _("Its SIM asks for the PUK, or is defect. Try it in a phone."),
 }
 
+SIM_STATES = {
+    "READY": _("open"),
+    "SIM PIN": _("it asks for its PIN"),
+    "SIM PUK": _("it asks for its PUK"),
+    "SIM not inserted": _("there is no SIM"),
+    "SIM busy": _("the SIM is not ready yet"),
+}
+
+# What was done on the page of a SIM.
+SIM_ACTS = {
+    "enter": _("The SIM is open, and its PIN is in the configuration."),
+    "on": _("The SIM asks for its PIN at each start from now on."),
+    "off": _("The SIM does not ask for its PIN any more."),
+    "change": _("The PIN was changed, in the configuration too."),
+    "unblock": _("The SIM is open again, with its new PIN."),
+    "smsc": _("The message centre was set."),
+    "balance": _("The network told the balance."),
+    "end": _("The session is over."),
+}
+
 SOURCES = {"rest": "REST", "amqp": "AMQP", "ws": "WebSocket", "admin": _("Admin site")}
 
 ERRORS = {
     "agent-died": _("The device stopped while the message was being sent."),
+    "balance-not-configured": _(
+        "The code for the balance of this operator is not known: set the modem's balance.ussd and balance.pattern."
+    ),
+    "balance-not-found": _(
+        "The operator's answer holds no amount where it is looked for. Run the code by hand, then correct the "
+        "modem's balance.pattern."
+    ),
     "blocked": _("The receiver is on the block list."),
     "busy": _("The modem was busy."),
+    "config-has-mistakes": _("The configuration has mistakes, and nothing was changed. Correct them first."),
     "expired": _("Its time passed before a modem could send it."),
     "internal-error": _("The device made a mistake. Its log tells more."),
     "link-lost": _("The modem was lost while it was sending."),
     "message-empty": _("Write a message."),
     "message-too-long": _("The message is too long."),
     "found-gone": _("This device is not plugged in any more, or has another SIM now."),
+    "modem-busy": _("The modem is busy with a message. Try again in a moment."),
     "modem-not-ready": _("This modem is not ready. See why on the overview."),
     "modem-unknown": _("There is no such modem."),
     "no-answer": _("The modem did not answer in time."),
     "no-modem": _("No modem is ready. Connect and activate one with a working SIM."),
     "no-reference": _("The modem gave no reference for the message."),
+    "not-saved": _("The configuration could not be written."),
     "not-ready": _("The modem was not ready."),
+    "pin-already": _("So it is already."),
+    "pin-invalid": _("A PIN has 4 to 8 digits."),
+    "pin-off": _("The PIN is off. It can only be changed when it is on."),
+    "pin-tries-hidden": _(
+        "A PIN was refused, and this modem does not tell how many tries are left. Put the SIM into a phone."
+    ),
+    "pin-wrong": _("The SIM did not take this PIN."),
+    "pins-differ": _("The two new PINs differ."),
+    "puk-invalid": _("A PUK has 8 digits."),
+    "puk-refused-before": _("The SIM refused a PUK before. Ask the operator for the right one, and use a phone."),
+    "puk-wrong": _("The SIM did not take this PUK."),
     "queue-full": _("Too many messages wait already. Try again later."),
     "receiver-invalid": _("This is not a phone number. Write it as +628123456789 or 08123456789."),
     "receiver-missing": _("Write the receiver's number."),
     "sender-no-number": _("The sender is a name: it takes no reply."),
     "setup-done": _("The administrator is there already."),
+    "sim-last-try": _("Only one try is left, and it is not used here. Put the SIM into a phone."),
+    "sim-state": _("The SIM is not in the state for this. Ask it first."),
+    "sim-unclear": _("The modem did not answer. Ask the SIM before you try anything else."),
+    "smsc-invalid": _("This is not a number such as +62811000000."),
     "text-lost": _("Its text was lost when the device stopped. Send it again."),
     "too-many-attempts": _("Too many attempts. Wait a moment, then try again."),
     "too-many-logins": _("Too many log-ins at once. Try again in a few seconds."),
     "too-many-streams": _("Too many live pages are open."),
+    "ussd-busy": _("A USSD session is open on this modem. Try again in a moment."),
+    "ussd-code-invalid": _("A code has digits, *, # and + only."),
+    "ussd-code-of-sim": _("This code changes the SIM's PIN. Do that below."),
+    "ussd-no-session": _("The session is over. Begin with the code again."),
+    "ussd-not-supported": _("The network does not know this code."),
+    "ussd-other-client": _("Another program on the modem took the session."),
+    "ussd-reply-invalid": _("A reply has letters, digits, spaces and common signs only."),
+    "ussd-stopped": _("The modem was lost before the network answered. The code may have been carried out."),
+    "ussd-terminated": _("The network ended the session without an answer."),
+    "ussd-timeout": _("The network did not answer in time. The code may have been carried out."),
     "weak-password": _(
         "Choose a stronger password: at least 12 characters, better a phrase of several words, "
         "without your user name."
@@ -158,6 +213,8 @@ _TROUBLES = (
     _("unlock the SIM in a phone, then correct the modem's pin"),
     _("unlock it in a phone with the PUK of its card"),
     _("try the SIM in a phone"),
+    _("the SIM's PIN was being changed when the agent stopped: which one is right is not known"),
+    _("enter the PIN on the SIM page"),
     _("stop it, for example ModemManager"),
     _("put the agent's user in the group dialout"),
     _("check the modem's port and baud_rate"),

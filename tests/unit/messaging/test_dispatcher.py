@@ -14,7 +14,6 @@ from otpbroker.messaging.command import (
     ListModems,
     Origin,
     RequestOtp,
-    RunUssd,
     SendMail,
     SendSms,
     Unblock,
@@ -164,15 +163,10 @@ async def test_a_full_queue_refuses_instead_of_growing(start_core: StartCore) ->
     assert sender.texts == ["message 0", "message 1", "message 2"]
 
 
-@pytest.mark.parametrize(
-    "command", [SendMail("siti@example.com", "subject", TEXT), RunUssd("m1", "*888#")], ids=["mail", "ussd"]
-)
-async def test_what_the_device_cannot_do_yet_is_a_clear_error(
-    start_core: StartCore, command: SendMail | RunUssd
-) -> None:
+async def test_what_the_device_cannot_do_yet_is_a_clear_error(start_core: StartCore) -> None:
     core = await start_core(FakeSender(modem("m1")))
     with pytest.raises(Misconfigured):
-        await core.submit(command)
+        await core.submit(SendMail("siti@example.com", "subject", TEXT))
 
 
 # expiry: never stale

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from otpbroker.errors import Misconfigured, OtpBrokerError, Rejected, Unavailable, UnknownOutcome
+from otpbroker.errors import Denied, Misconfigured, OtpBrokerError, Rejected, Unavailable, UnknownOutcome
 from otpbroker.events import ModemState, ModemStatus
 from otpbroker.messaging import wire
 from otpbroker.messaging.command import (
@@ -25,6 +25,7 @@ from otpbroker.messaging.outcome import (
     OtpVerified,
     Outcome,
     State,
+    UssdReplied,
     Verdict,
 )
 from otpbroker.messaging.wire import Item
@@ -173,10 +174,39 @@ def test_the_verdict_on_an_otp(verdict: Verdict, code: str) -> None:
     assert ("error" in answer) is (verdict is not Verdict.VALID)
 
 
-def test_ussd_until_modems_do_it() -> None:
-    answer = wire.answer(Item("request-ussd", RunUssd("m1", "*1#")), Misconfigured("ussd-not-available", "not yet"))
+def test_the_answer_of_the_network_to_a_ussd_code() -> None:
+    raw = '+CUSD: 1,"1. Pulsa",15'
+    answer = wire.answer(
+        Item("request-ussd", RunUssd("m1", "*1#")), UssdReplied("m1", "1. Pulsa", raw, 1795360405.0)
+    )
 
-    assert (answer["response_code"], answer["data"], answer["error"]) == ("1102", {}, "not yet")
+    assert answer == {
+        "command": "request-ussd",
+        "response_code": "0000",
+        "data": {"ussd_content": "1. Pulsa", "ussd_content_raw": raw, "replyable": True},
+    }
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Rejected("modem-unknown", "no"),
+        Denied("right-missing", "no"),
+        Unavailable("ussd-terminated", "no"),
+        UnknownOutcome("ussd-timeout", "no"),
+    ],
+)
+def test_a_ussd_code_that_failed_is_1102_and_never_said_to_have_been_sent(error: OtpBrokerError) -> None:
+    answer = wire.answer(Item("request-ussd", RunUssd("m1", "*1#")), error)
+
+    maybe = "; the network may have done what the code asks for" if isinstance(error, UnknownOutcome) else ""
+    assert answer == {
+        "command": "request-ussd",
+        "response_code": "1102",
+        "error": f"no{maybe}",
+        "error_code": error.code,
+        "data": {},
+    }
 
 
 def test_the_modem_list_has_the_historic_keys_by_id() -> None:

@@ -9,7 +9,6 @@ from scripted_modem import ScriptedModem
 
 from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.events import ModemChanged, ModemState
-from otpbroker.modem.incoming import FIRST_LOOK
 from otpbroker.modem.modem import STOP_LIMIT
 from otpbroker.modem.session import HEARTBEAT
 from otpbroker.sms.submission import Refused, Retry, Sent, Unknown
@@ -32,7 +31,18 @@ async def test_the_heartbeat_keeps_the_signal_fresh() -> None:
     wire = ScriptedModem()
     async with Desk(wire).ready() as modem:
         wire.answers["AT+CSQ"] = "+CSQ: 10,99\r\nOK"
-        await asyncio.sleep(FIRST_LOOK + HEARTBEAT + 1)
+        await asyncio.sleep(HEARTBEAT + 1)
+        assert modem.status.signal_dbm == -93
+
+
+@in_virtual_time
+async def test_a_modem_that_calls_all_the_time_is_looked_after_all_the_same() -> None:
+    wire = ScriptedModem()
+    async with Desk(wire).ready() as modem:
+        wire.answers["AT+CSQ"] = "+CSQ: 10,99\r\nOK"
+        for _ in range(5):
+            wire.say('\r\n+CDSI: "SM",1\r\n')
+            await asyncio.sleep(HEARTBEAT / 4)
         assert modem.status.signal_dbm == -93
 
 

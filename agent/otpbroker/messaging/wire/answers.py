@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from otpbroker.errors import OtpBrokerError, Rejected, UnknownOutcome
 from otpbroker.events import ModemState, ModemStatus
-from otpbroker.messaging.command import Command, RequestOtp, SendSms, VerifyOtp
+from otpbroker.messaging.command import Command, RequestOtp, RunUssd, SendSms, VerifyOtp
 from otpbroker.messaging.outcome import (
     Blocklisted,
     Echoed,
@@ -14,6 +14,8 @@ from otpbroker.messaging.outcome import (
     Outcome,
     Result,
     State,
+    UssdEnded,
+    UssdReplied,
     Verdict,
 )
 from otpbroker.messaging.wire.requests import Item
@@ -29,6 +31,7 @@ OTP_EXPIRED = "1203"
 Answer = dict[str, object]
 
 _MAY_HAVE_BEEN_SENT = "the message may have been sent"
+_MAY_HAVE_BEEN_DONE = "the network may have done what the code asks for"
 _STATES = {
     State.UNKNOWN: _MAY_HAVE_BEEN_SENT,
     State.FAILED: "the message was not sent",
@@ -46,7 +49,7 @@ _CONNECTED = frozenset(
 
 
 def answer(item: Item, result: Result | OtpBrokerError) -> Answer:
-    """The response to one command; never holds the text of a message or a code."""
+    """The response to one command; never holds the text of a message or the code of an OTP."""
     response: Answer
     match result:
         case OtpBrokerError():
@@ -60,7 +63,9 @@ def answer(item: Item, result: Result | OtpBrokerError) -> Answer:
         case ModemList():
             modems = {status.id: _modem(status) for status in result.modems}
             response = _response(item.name, SUCCESS, {"modem_list": modems})
-        case Blocklisted():
+        case UssdReplied():
+            response = _response(item.name, SUCCESS, _ussd_data(result))
+        case Blocklisted() | UssdEnded():
             response = {"command": item.name, "response_code": SUCCESS}
         case Echoed():
             response = result.request
@@ -78,7 +83,7 @@ def refuse(error: OtpBrokerError, name: str = "", command: Command | Rejected | 
     """The response to what could not be done; `name` is the command's, where the body had one."""
     text = str(error)
     if isinstance(error, UnknownOutcome):
-        text = f"{text}; {_MAY_HAVE_BEEN_SENT}"
+        text = f"{text}; {_MAY_HAVE_BEEN_DONE if isinstance(command, RunUssd) else _MAY_HAVE_BEEN_SENT}"
     if error.code == "otp-duplicate":
         code = DUPLICATED
     elif isinstance(command, SendSms) or name == "send-sms":
@@ -131,6 +136,10 @@ def _otp_data(item: Item) -> dict[str, object]:
     assert isinstance(item.command, (RequestOtp, VerifyOtp))
     command = item.command
     return {"reference": command.reference, "receiver": command.receiver, "date_time": command.date_time}
+
+
+def _ussd_data(replied: UssdReplied) -> dict[str, object]:
+    return {"ussd_content": replied.text, "ussd_content_raw": replied.raw, "replyable": replied.replyable}
 
 
 def _waits(outcome: Outcome) -> str:

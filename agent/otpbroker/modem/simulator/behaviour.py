@@ -6,6 +6,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from otpbroker.modem.simulator.ussd import Form, Screen
+from otpbroker.sms.ussd import Writing
+
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 Statuses = Annotated[tuple[Annotated[int, Field(ge=0, le=255)], ...], Field(max_length=10)]
 Count = Annotated[int, Field(ge=0, le=100_000)]
@@ -58,8 +61,11 @@ class Behaviour:
     acknowledge_within: Seconds = 17.0
     redelivery: Seconds = 60.0  # until what was refused or not acknowledged is brought again
     store_capacity: Annotated[int, Field(ge=1, le=255)] = 20  # of each memory
-    ussd: Annotated[dict[str, str], Field(max_length=100)] = field(default_factory=dict)  # answer by code
+    ussd: Annotated[dict[str, str | Screen], Field(max_length=100)] = field(default_factory=dict)  # answer by code
     ussd_delay: Seconds = 0.0
+    ussd_takes: Writing = Writing.PLAIN  # any other one is refused, or passed on as it stands
+    ussd_gives: Form = Form.CHARSET
+    ussd_patience: Seconds = 60.0  # that the network waits for a reply
 
     def changed(self, knobs: dict[str, object]) -> "Behaviour":
         """These knobs turned, the others as they are; raises `ValueError` that names each wrong one."""
@@ -90,6 +96,8 @@ class Counters:
     unacknowledged: int = 0  # no +CNMA came in time
     incoming: int = 0  # short messages and reports that the network has brought
     incoming_held: int = 0  # tries that found the store full
+    ussd_cancelled: int = 0  # dialogues that the terminal ended
+    ussd_clashes: int = 0  # messages that were to be sent in the middle of a dialogue
     octets_taken: int = 0  # input, also that of a silent modem
     octets_dropped: int = 0  # output that the terminal did not read in time
     by_name: dict[str, int] = field(default_factory=dict)  # commands by their name

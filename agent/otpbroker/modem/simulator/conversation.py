@@ -31,8 +31,10 @@ from otpbroker.modem.simulator.replies import (
     Restart,
     RoomMade,
     Ussd,
+    UssdCancel,
 )
 from otpbroker.modem.simulator.timers import Timers
+from otpbroker.modem.simulator.ussd import UssdService
 
 _STORM = ("^RSSI: 18", "+CREG: 1", "^BOOT: 41285164,0,0,0,75", "+CSQ: 20,99", "^HCSQ: 3,40,30,20", "RING")
 _NUMERIC = {"OK": "0", "ERROR": "4"}
@@ -68,6 +70,7 @@ class Conversation:
         self._late_timers = Timers()  # answers that the terminal may have given up
         self._storm_timers = Timers()
         self._storm_lines = itertools.cycle(_STORM)
+        self._ussd = UssdService(equipment, self.announce)
         self.obey(equipment.behaviour)
         deliveries.attach(self.announce)
 
@@ -98,6 +101,7 @@ class Conversation:
         """The modem starts anew: all that was going on is gone, and it is deaf while it boots."""
         self._timers.cancel()
         self._late_timers.cancel()
+        self._ussd.clear()
         self._entry.clear()
         self._prompt = None
         self._busy = False
@@ -110,6 +114,7 @@ class Conversation:
     def close(self) -> None:
         self._deaf = True
         self._deliveries.detach()
+        self._ussd.clear()
         self._timers.cancel()
         self._late_timers.cancel()
         self._storm_timers.cancel()
@@ -167,7 +172,9 @@ class Conversation:
         for reply in replies:
             match reply:
                 case Ussd(code):
-                    self._answer_ussd(code)
+                    self._ussd.ask(code)
+                case UssdCancel():
+                    self._ussd.cancel()
                 case RadioOff():
                     self._late_timers.cancel()
                 case Restart():
@@ -180,6 +187,7 @@ class Conversation:
     def _show(self, prompt: Prompt) -> None:
         fate = self._next_fate()
         self._prompt = prompt, fate
+        self._equipment.counters.ussd_clashes += self._ussd.busy
         if fate is not Fate.LOST_PROMPT:
             self._equipment.counters.prompts += 1
             self._say(self._noise() + b"\r\n> ")
@@ -250,16 +258,6 @@ class Conversation:
         for number, status in enumerate(statuses):
             pdu = self._network.status_report(part.receiver, reference, sent_at=sent_at, status=status)
             self._deliveries.after(behaviour.status_report + number * behaviour.report_gap, pdu, report=True)
-
-    def _answer_ussd(self, code: str) -> None:
-        behaviour = self._equipment.behaviour
-        text = behaviour.ussd.get(code, f"{self._equipment.identity.operator}: {code}")
-        if self._equipment.settings.charset == "UCS2":
-            line = f'+CUSD: 0,"{text.encode("utf-16-be").hex().upper()}",72'
-        else:
-            line = f'+CUSD: 0,"{text}",15'
-        if self._equipment.settings.number("+CUSD") == 1:
-            self._timers.after(behaviour.ussd_delay, lambda: self.announce(line))
 
     def _hold(self, seconds: float, act: Callable[[], None]) -> None:
         """Act after a time in which the modem takes no further command; at once if there is none."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from otpbroker.modem.simulator.command_line import AtCommand, Kind
 from otpbroker.modem.simulator.equipment import HOME, ROAMING, Equipment, Settings
-from otpbroker.modem.simulator.network import decode_text
-from otpbroker.modem.simulator.replies import AtError, Cme, Lines, RadioOff, Reply, Restart, Ussd
+from otpbroker.modem.simulator.replies import AtError, Cme, Lines, RadioOff, Reply, Restart, Ussd, UssdCancel
+from otpbroker.modem.simulator.ussd import take
 
 Handler = Callable[[Equipment, AtCommand], Reply]
 
@@ -227,10 +227,12 @@ def _ussd(modem: Equipment, command: AtCommand) -> Reply:
                 raise AtError(Cme.NO_NETWORK)
             modem.settings.numbers["+CUSD"] = int(report)
             try:
-                return Ussd(decode_text(code, modem.settings.charset))
+                return Ussd(take(code, modem.behaviour.ussd_takes, modem.settings.charset))
             except ValueError:
                 raise AtError(Cme.INVALID_PARAMETER) from None
-        case Kind.SET, values if number(values, 0) <= 2:
+        case Kind.SET, ["2"]:
+            return UssdCancel()
+        case Kind.SET, values if number(values, 0) <= 1:
             modem.settings.numbers["+CUSD"] = number(values, 0)
             return ()
         case _:

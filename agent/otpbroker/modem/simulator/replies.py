@@ -70,6 +70,11 @@ class Ussd:
 
 
 @dataclass(frozen=True, slots=True)
+class UssdCancel:
+    """OK, and the dialogue with the network is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """OK, then the modem starts anew."""
 
@@ -92,4 +97,4 @@ class RoomMade:
 
 
 Lines = tuple[str, ...]
-Reply = Lines | Prompt | Ussd | Restart | RadioOff | Acknowledged | RoomMade
+Reply = Lines | Prompt | Ussd | UssdCancel | Restart | RadioOff | Acknowledged | RoomMade

@@ -63,5 +63,8 @@ class SimCard:
         self.locked = required
 
     def change_pin(self, old: str, new: str) -> None:
+        """Only while the PIN is on (3GPP TS 31.101 section 11.1.10)."""
+        if not self.locked:
+            raise AtError(Cme.NOT_ALLOWED)
         self.verify(old)
         self.pin = new

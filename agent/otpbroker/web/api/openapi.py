@@ -9,8 +9,9 @@ from pydantic.json_schema import models_json_schema
 from quart import Response
 
 from otpbroker import __version__
-from otpbroker.web.api import inbox, models, models_inbox
+from otpbroker.web.api import inbox, models, models_history, models_inbox, models_ussd
 from otpbroker.web.api.blocklist import LONGEST_PAGE
+from otpbroker.web.api.history import LONGEST as LONGEST_HISTORY
 from otpbroker.web.api.problem import CONTENT_TYPE, Problem
 
 Json = dict[str, Any]  # JSON by its nature
@@ -20,6 +21,8 @@ _REQUESTS: tuple[type[BaseModel], ...] = (
     models.OtpRequest,
     models.OtpVerification,
     models_inbox.Reply,
+    models_ussd.UssdRequest,
+    models_ussd.UssdReply,
 )
 _RESPONSES: tuple[type[BaseModel], ...] = (
     models.Message,
@@ -30,6 +33,8 @@ _RESPONSES: tuple[type[BaseModel], ...] = (
     models.Modems,
     models_inbox.InboxMessage,
     models_inbox.InboxPage,
+    models_history.ModemHistory,
+    models_ussd.Ussd,
     Problem,
 )
 _PROBLEMS = {
@@ -43,6 +48,7 @@ _PROBLEMS = {
     "422": "a field is wrong; `field` names it",
     "429": "too many failed log-ins; wait `Retry-After` seconds",
     "503": "not now; try again after `Retry-After` seconds",
+    "504": "the network did not answer in time; it may have done what was asked",
 }
 _ALWAYS = ("401", "403", "429", "503")
 _WITH_BODY = ("400", "413", "415", "422")
@@ -183,6 +189,44 @@ def _paths() -> Json:
         },
         **_inbox_paths(message_states, idempotency),
         "/modems": {"get": _operation("listModems", "The modems", {"200": _gives(models.Modems, "all")}, (), [])},
+        "/modems/{modem_id}/history": {
+            "get": _operation(
+                "getModemHistory",
+                "Signal and registration of a modem in the last hours",
+                {"200": _gives(models_history.ModemHistory, "its history")},
+                ("404", "422"),
+                [_in_path("modem_id", "of the list"), _in_query("hours", LONGEST_HISTORY, 1, LONGEST_HISTORY)],
+            )
+        },
+        "/ussd": {
+            "post": _operation(
+                "runUssd",
+                "Run a USSD code on a modem; needs the right `ussd`",
+                {"200": _gives(models_ussd.Ussd, "what the network answered")},
+                (*_WITH_BODY, "504"),
+                [],
+                models_ussd.UssdRequest,
+            )
+        },
+        "/ussd/{modem_id}/reply": {
+            "post": _operation(
+                "replyUssd",
+                "Reply in the session that the caller has open on a modem",
+                {"200": _gives(models_ussd.Ussd, "what the network answered")},
+                (*_WITH_BODY, "404", "409", "504"),
+                [_in_path("modem_id", "of the request")],
+                models_ussd.UssdReply,
+            )
+        },
+        "/ussd/{modem_id}": {
+            "delete": _operation(
+                "endUssd",
+                "End the session that the caller has open on a modem; again is no error",
+                {"204": {"description": "there is none"}},
+                ("404",),
+                [_in_path("modem_id", "of the request")],
+            )
+        },
         "/ping": {
             "get": {
                 "operationId": "ping",

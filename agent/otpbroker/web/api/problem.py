@@ -40,6 +40,7 @@ _CODES = {
     "not-found": HTTPStatus.NOT_FOUND,
     "otp-duplicate": HTTPStatus.CONFLICT,
     "receiver-limit": HTTPStatus.TOO_MANY_REQUESTS,
+    "ussd-no-session": HTTPStatus.CONFLICT,
 }
 # The core speaks of commands; these are its words for what the requests here call otherwise.
 _FIELDS = {"expiration": "expires_at"}

@@ -13,6 +13,7 @@ from otpbroker.config.model import Config, DeviceSection, SmsSection
 from otpbroker.events import Bus
 from otpbroker.messaging.blocklist import Blocklist
 from otpbroker.messaging.command import Command, Origin, SendSms
+from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.dispatcher import Dispatcher
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Journal
@@ -41,6 +42,9 @@ class Core:
         self.in_air = InAir()
         self.journal = Journal(self.runtime)
         self.report = Report(folder, self.journal, lambda: self.config.sms.report_days)
+        self.delivery_reports = DeliveryReports(
+            self.journal, self.bus, self.time.clock, lambda: self.config.device.country_code
+        )
         self.dispatcher = Dispatcher(
             config=lambda: self.config,
             fleet=self.fleet,
@@ -48,6 +52,7 @@ class Core:
             journal=self.journal,
             blocklist=Blocklist(folder / "blocklist"),
             report=self.report,
+            delivery_reports=self.delivery_reports,
             bus=self.bus,
             clock=self.time.clock,
         )
@@ -88,6 +93,7 @@ class Core:
         strict_id: bool = False,
         expires_at: float | None = None,
         date_time: float | None = None,
+        status_report: bool | None = None,
     ) -> Outcome:
         command = SendSms(
             receiver,
@@ -97,6 +103,7 @@ class Core:
             date_time=date_time,
             modem_id=modem_id,
             strict_id=strict_id,
+            status_report=status_report,
         )
         outcome = await self.dispatcher.submit(command, origin, wait=wait)
         assert isinstance(outcome, Outcome)

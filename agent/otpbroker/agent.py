@@ -15,8 +15,11 @@ from otpbroker.events import Bus
 from otpbroker.folders import Folders
 from otpbroker.messaging.balance import Balances
 from otpbroker.messaging.blocklist import Blocklist
+from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.dispatcher import Dispatcher
 from otpbroker.messaging.in_air import InAir
+from otpbroker.messaging.inbound import Inbound
+from otpbroker.messaging.inbox import Inbox
 from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.report import Report
 from otpbroker.modem.fleet import Fleet
@@ -73,7 +76,10 @@ class Agent:
         self._journal = Journal(folders.runtime)
         self._report = Report(folders.log, self._journal, lambda: store.config.sms.report_days)
         self._in_air = InAir()
-        pins = PinMemory(folders.state / "refused-pins", key_file(folders.key))
+        key = key_file(folders.key)
+        reports = DeliveryReports(self._journal, self.bus, self._clock, lambda: store.config.device.country_code)
+        self.inbox = Inbox(folders.state / "inbox", key, lambda: store.config.inbox, self.bus, self._clock)
+        pins = PinMemory(folders.state / "refused-pins", key)
         self.fleet = Fleet(
             self.bus,
             self._clock.now,
@@ -82,6 +88,7 @@ class Agent:
             ports=ports or UdevPorts(),
             pins=pins,
             usb_power=UsbPowerHelper(),
+            inbound=Inbound(reports, self.inbox),
         )
         self.dispatcher = Dispatcher(
             config=lambda: store.config,
@@ -90,6 +97,7 @@ class Agent:
             journal=self._journal,
             blocklist=Blocklist.load(folders.state / "blocklist.txt"),
             report=self._report,
+            delivery_reports=reports,
             bus=self.bus,
             clock=self._clock,
         )
@@ -115,6 +123,7 @@ class Agent:
                     "dispatcher": self.dispatcher.run,
                     "modems": self._run_fleet,
                     "report": self._report.run,
+                    "inbox": self.inbox.run,
                     "monitor": monitor.run,
                     "balance": self._balances.run,
                     "history": self._history.run,
@@ -166,6 +175,7 @@ class Agent:
             return create_api_app(
                 config=lambda: store.config,
                 core=self.dispatcher,
+                inbox=self.inbox,
                 past=self._history,
                 access=access,
                 clock=self._clock,
@@ -175,6 +185,7 @@ class Agent:
         admin = create_admin_app(
             store=store,
             dispatcher=self.dispatcher,
+            inbox=self.inbox,
             plugged=self.fleet,
             monitor=monitor,
             sessions=Sessions(lambda: store.config.admin, self._clock),

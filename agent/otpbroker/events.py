@@ -170,6 +170,30 @@ class MessageChanged:
     parts: int
     at: float
     error: str | None = None
+    arrival: str | None = None  # what delivery reports tell by now; None: none was asked for
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryChanged:
+    """The network reported of a message that was sent: after its final state, perhaps much later."""
+
+    id: str
+    arrival: str  # waiting | retrying | delivered | expired | failed
+    receiver: str  # masked
+    modem_id: str | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SmsReceived:
+    """A message came in and is kept: `GET /api/v1/inbox/{id}`; the sender is masked, the text is not here."""
+
+    id: str
+    modem_id: str
+    sender: str  # masked
+    parts: int  # that came; less than `total`: the text has gaps
+    total: int
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +222,17 @@ class Overrun:
     missed: int
 
 
-Event = ModemChanged | ModemGone | FoundChanged | MessageChanged | LowBalance | PartChanged | Overrun
+Event = (
+    ModemChanged
+    | ModemGone
+    | FoundChanged
+    | MessageChanged
+    | DeliveryChanged
+    | SmsReceived
+    | LowBalance
+    | PartChanged
+    | Overrun
+)
 
 
 @dataclass(slots=True, eq=False)

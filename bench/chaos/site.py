@@ -14,6 +14,7 @@ from otpbroker.errors import Unavailable
 from otpbroker.events import Bus
 from otpbroker.messaging.blocklist import Blocklist
 from otpbroker.messaging.command import Origin, SendSms
+from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.dispatcher import Dispatcher
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Journal
@@ -49,6 +50,7 @@ class Site:
             journal=self.journal,
             blocklist=Blocklist(_NOWHERE),
             report=Report(_NOWHERE, self.journal, lambda: 1),
+            delivery_reports=DeliveryReports(self.journal, self.bus, clock, lambda: config.device.country_code),
             bus=self.bus,
             clock=clock,
         )

@@ -41,6 +41,7 @@ from otpbroker.messaging.outcome import (
     UssdReplied,
     Verdict,
 )
+from otpbroker.messaging.received import Received
 from otpbroker.modem.history import Sample
 from otpbroker.passwords import hash_password
 from otpbroker.web.access import Access
@@ -115,6 +116,47 @@ class Blocklist:
         return list(self.numbers)[offset : offset + limit]
 
 
+BANK = Received(
+    id="019ab3f2c4d0a1b2c",
+    modem_id="m1",
+    sender="BANK",
+    sender_is_number=False,
+    text="Saldo Anda Rp 5.000 …",
+    sent_at=None,
+    received_at=1795360300.0,
+    parts=1,
+    total=2,
+)
+SITI = Received(
+    id="019ab3f2c5d0a1b2c",
+    modem_id="m1",
+    sender="+6281200001111",
+    sender_is_number=True,
+    text="Halo",
+    sent_at=1795360370.0,
+    received_at=1795360371.0,
+    parts=1,
+    total=1,
+)
+
+
+class ScriptedInbox:
+    """In memory."""
+
+    def __init__(self) -> None:
+        self.messages = {received.id: received for received in (BANK, SITI)}
+
+    async def page(self, *, modem_id: str | None = None, after: str = "", limit: int = 100) -> list[Received]:
+        found = (each for each in self.messages.values() if modem_id in {None, each.modem_id} and each.id > after)
+        return list(found)[:limit]
+
+    async def get(self, message_id: str) -> Received | None:
+        return self.messages.get(message_id)
+
+    async def delete(self, message_id: str) -> bool:
+        return self.messages.pop(message_id, None) is not None
+
+
 @dataclass
 class ScriptedCore:
     """Answers as the dispatcher does when all is well, or with `result`; remembers what it was asked."""
@@ -125,6 +167,7 @@ class ScriptedCore:
     asked: list[tuple[Command, Origin, float | None]] = field(default_factory=list)
     known: dict[tuple[str, str], Outcome] = field(default_factory=dict)
     blocklist: Blocklist = field(default_factory=Blocklist)
+    inbox: ScriptedInbox = field(default_factory=ScriptedInbox)
     hold: asyncio.Event | None = None  # messages wait for it
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     waited: float = 0.0
@@ -186,7 +229,8 @@ class ScriptedCore:
 
 def configuration(**api: str) -> Config:
     users = tuple(
-        ApiUser(username=name, password=_HASH, rights=rights) for name, rights in ((USER, ("ussd",)), ("other", ()))
+        ApiUser(username=name, password=_HASH, rights=rights)
+        for name, rights in ((USER, ("inbox", "ussd")), ("other", ()))
     )
     return Config(
         device=DeviceSection(country_code="62"),
@@ -209,6 +253,7 @@ async def serving(
     app = create_api_app(
         config=settings,
         core=core,
+        inbox=core.inbox,
         past=core,
         access=access or Access(lambda: settings().api.users, HashingThread()),
         clock=Clock(),

@@ -10,7 +10,7 @@ from rest_server import SENT, WAITING, ScriptedCore, client
 
 from otpbroker.errors import Denied, Misconfigured, Rejected, Unavailable, UnknownOutcome
 from otpbroker.messaging.command import RequestOtp, SendSms, VerifyOtp
-from otpbroker.messaging.outcome import State, Verdict
+from otpbroker.messaging.outcome import Arrival, Receipt, State, Verdict
 
 TEXT = "canary-4711"
 MESSAGE: dict[str, Any] = {"receiver": "+628126666666", "text": TEXT}
@@ -50,10 +50,39 @@ async def test_a_message_is_accepted_and_can_be_followed() -> None:
         "encoding": "gsm7",
         "modem_id": "m1",
         "references": [17],
+        "delivery": None,
         "duplicate": False,
         "error": None,
     }
     assert core.asked[-1] == (SendSms("+628126666666", TEXT, strict_id=True), core.asked[-1][1], None)
+
+
+@pytest.mark.parametrize(
+    ("receipt", "shown"),
+    [
+        (Receipt((Arrival.WAITING,)), {"state": "waiting", "parts_delivered": 0, "changed_at": None}),
+        (
+            Receipt((Arrival.DELIVERED, Arrival.RETRYING), 1795360400.0),
+            {"state": "retrying", "parts_delivered": 1, "changed_at": "2026-11-22T15:13:20Z"},
+        ),
+    ],
+)
+async def test_what_the_network_reports_is_a_further_fact(receipt: Receipt, shown: dict[str, Any]) -> None:
+    core = ScriptedCore()
+    core.known["shop", "q1"] = replace(SENT, receipt=receipt)
+    async with client(core) as http:
+        message = (await http.get("/api/v1/messages/q1")).json()
+
+    assert (message["state"], message["final"], message["delivery"]) == ("sent", True, shown)
+
+
+@pytest.mark.parametrize("wanted", [True, False, None])
+async def test_a_message_may_ask_for_delivery_reports(wanted: bool | None) -> None:
+    core = ScriptedCore()
+    async with client(core) as http:
+        await http.post("/api/v1/messages", json=MESSAGE | {"status_report": wanted})
+
+    assert core.messages[-1].status_report is wanted
 
 
 async def test_prefer_wait_gives_the_final_outcome() -> None:

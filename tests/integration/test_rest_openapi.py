@@ -34,6 +34,10 @@ OPERATIONS = (
     "GET /blocklist/{receiver}",
     "PUT /blocklist/{receiver}",
     "DELETE /blocklist/{receiver}",
+    "GET /inbox",
+    "GET /inbox/{id}",
+    "DELETE /inbox/{id}",
+    "POST /inbox/{id}/reply",
     "GET /modems",
     "GET /modems/{modem_id}",
     "GET /modems/{modem_id}/history",
@@ -83,7 +87,7 @@ def agent_url() -> Iterator[str]:
     async def run(ready: Future[str], end: asyncio.Event) -> None:
         async with modems(folder / "simulated", 2, air=0.0) as simulated:
             installation = Installation(
-                folder / "agent", simulated.ports, rights=("ussd",), sms={"receiver_limit": 0}
+                folder / "agent", simulated.ports, rights=("inbox", "ussd"), sms={"receiver_limit": 0}
             )
             try:
                 agent = await installation.start()
@@ -145,7 +149,12 @@ async def test_the_document_needs_no_credentials_and_describes_every_route() -> 
 
     core = ScriptedCore()
     app = create_api_app(
-        config=configuration, core=core, past=core, access=Access(lambda: (), HashingThread()), clock=Clock()
+        config=configuration,
+        core=core,
+        inbox=core.inbox,
+        past=core,
+        access=Access(lambda: (), HashingThread()),
+        clock=Clock(),
     )
     served = {
         f"{method} {re.sub('<(?:message|modem)_id>', '{id}', rule.rule).replace('<', '{').replace('>', '}')}"

@@ -187,6 +187,8 @@ async def test_a_wait_ends_with_its_time_and_with_the_server(tmp_path: Path) -> 
         b'{"do": "wait", "receiver": 62}\n',
         b'{"do": "messages", "after": "0"}\n',
         b'{"do": "deliver", "sender": "+6281100000000"}\n',
+        b'{"do": "deliver", "sender": "+6281100000000", "text": "Halo", "parts": 1}\n',
+        b'{"do": "deliver", "sender": "+6281100000000", "text": "Halo", "parts": [0]}\n',
         b"\xff\xfe\n",
     ],
 )
@@ -217,6 +219,6 @@ async def test_an_endless_line_ends_the_connection_alone(bench: Bench) -> None:
 
 async def test_an_error_does_not_repeat_a_text(bench: Bench) -> None:
     with pytest.raises(ControlError) as refusal:
-        await bench.control.deliver("modem-1", "+6281100000000", "secret " * 40)
+        await bench.control.deliver("modem-1", "+6281100000000", "secret " * 40, parts=[9])
 
     assert "secret" not in str(refusal.value)

@@ -14,6 +14,7 @@ from site_fakes import (
     FakeBalances,
     FakeDispatcher,
     FakeHistory,
+    FakeInbox,
     FakePlugged,
     FakeSimTools,
     FakeStore,
@@ -46,6 +47,7 @@ class Device:
     app: Quart
     store: FakeStore
     dispatcher: FakeDispatcher
+    inbox: FakeInbox
     plugged: FakePlugged
     bus: Bus
     monitor: Monitor
@@ -116,7 +118,8 @@ class Visitor:
 
 def make_device(state: Path, store: FakeStore) -> Device:
     elapsed, bus, closing = Elapsed(), Bus(), asyncio.Event()
-    dispatcher, plugged, monitor = FakeDispatcher(), FakePlugged(), Monitor(bus)
+    dispatcher, inbox, monitor = FakeDispatcher(), FakeInbox(), Monitor(bus)
+    plugged = FakePlugged()
     clock = Clock(monotonic=elapsed)
     sessions = Sessions(lambda: store.config.admin, clock)
     setup_code = SetupCode(state / "setup-code")
@@ -124,6 +127,7 @@ def make_device(state: Path, store: FakeStore) -> Device:
     app = create_admin_app(
         store=store,
         dispatcher=dispatcher,
+        inbox=inbox,
         plugged=plugged,
         monitor=monitor,
         sessions=sessions,
@@ -140,6 +144,7 @@ def make_device(state: Path, store: FakeStore) -> Device:
         app=app,
         store=store,
         dispatcher=dispatcher,
+        inbox=inbox,
         plugged=plugged,
         bus=bus,
         monitor=monitor,

@@ -11,6 +11,7 @@ from otpbroker.events import FoundModem, ModemState, ModemStatus
 from otpbroker.messaging.balance import Balance
 from otpbroker.messaging.command import Command, EndUssd, ListModems, Origin, ReplyUssd, RunUssd, SendSms
 from otpbroker.messaging.outcome import ModemList, Outcome, Result, State, UssdEnded, UssdReplied
+from otpbroker.messaging.received import Received
 from otpbroker.modem.history import Sample
 from otpbroker.modem.sim_tools import SimView
 from otpbroker.passwords import hash_password
@@ -39,6 +40,39 @@ MODEMS = (
     ),
     ModemStatus(id="m2", name="XL", state=ModemState.READY, operator="XL", registration="home", signal_dbm=-97),
 )
+
+
+class FakeInbox:
+    """Messages in memory, oldest first."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, Received] = {}
+
+    def put(self, text: str, sender: str = "+6281200001111", modem_id: str = "m1", parts: int = 1) -> Received:
+        received = Received(
+            id=f"{len(self.messages):017x}",
+            modem_id=modem_id,
+            sender=sender,
+            sender_is_number=sender.startswith("+"),
+            text=text,
+            sent_at=None,
+            received_at=time.time() - 330,
+            parts=parts,
+            total=parts if parts == 1 else parts + 1,
+        )
+        self.messages[received.id] = received
+        return received
+
+    async def page(self, *, before: str = "", limit: int = 100, newest_first: bool = False) -> list[Received]:
+        assert newest_first
+        found = [received for received in self.messages.values() if not before or received.id < before]
+        return found[::-1][:limit]
+
+    async def get(self, message_id: str) -> Received | None:
+        return self.messages.get(message_id)
+
+    async def delete(self, message_id: str) -> bool:
+        return self.messages.pop(message_id, None) is not None
 
 
 class FakeStore:

@@ -196,3 +196,22 @@ async def test_the_whole_site_speaks_indonesian(phone: Screen, site_url: str) ->
     await page.get_by_role("link", name="Kirim SMS uji").click()
     await expect(page.get_by_role("heading", name="Kirim SMS uji")).to_be_visible()
     assert await fits(page)
+    await page.get_by_role("link", name="Kotak masuk").click()
+    await expect(page.get_by_role("heading", name="Kotak masuk")).to_be_visible()
+    assert await fits(page)
+
+
+async def test_a_message_is_read_answered_and_deleted(phone: Screen, site_url: str, device: Device) -> None:
+    page = phone.page
+    device.inbox.put("Apakah ini OTP saya? " + "https://" + "x" * 90)
+    await log_in(page, site_url)
+    await page.get_by_role("link", name="Inbox").click()
+    assert await fits(page)
+    await page.get_by_role("link", name="+6281200001111").click()
+    await page.get_by_label("Reply").fill("Bukan")
+    assert await fits(page)
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("heading", name="Sent")).to_be_visible()
+    await page.get_by_role("link", name="Inbox").click()
+    await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_text("No message is here.")).to_be_visible()

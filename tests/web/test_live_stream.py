@@ -13,6 +13,7 @@ from site_device import Device, Visitor
 from site_fakes import USERNAME
 
 from otpbroker.events import (
+    DeliveryChanged,
     Fault,
     Incident,
     MessageChanged,
@@ -167,3 +168,20 @@ async def test_an_open_stream_does_not_keep_an_idle_session(device: Device, owne
         device.elapsed.seconds += 1000
         device.bus.publish(ModemChanged(device.dispatcher.modems[0]))
         assert (await listening.block()).startswith("event: ended")
+
+
+async def test_a_delivery_shows_beside_the_outcome(device: Device, owner: Visitor) -> None:
+    async with stream(device, owner) as listening:
+        await listening.update()
+        sent = MessageChanged("a", "sent", "rest", "62812XXXXXX12", "m1", 1, 0.0, arrival="waiting")
+        device.bus.publish(sent)
+        assert "no report yet" in (await listening.update())["messages"]
+        device.bus.publish(DeliveryChanged("a", "delivered", "62812XXXXXX12", "m1", 0.0))
+        assert "delivered" in (await listening.update())["messages"]
+
+
+async def test_a_modems_notes_are_put_in_words(device: Device, owner: Visitor) -> None:
+    device.dispatcher.modems[0] = replace(device.dispatcher.modems[0], notes=("store-full", "no-reports", "other"))
+    page = (await owner.get("/")).text
+    assert "memory for messages is nearly full" in page
+    assert "No delivery report ever came back" in page

@@ -93,6 +93,14 @@ class SmsSection(Section):
     report_days: int = Field(92, ge=1, le=3660, description="days that the report's files are kept")
 
 
+class InboxSection(Section):
+    """What comes in by SMS: kept sealed for a while, or removed from the SIM unread."""
+
+    enabled: bool = True
+    keep_days: int = Field(30, ge=1, le=3660)
+    max_messages: int = Field(1000, ge=1, le=10_000, description="the oldest go first")
+
+
 class ModemSection(Section):
     """One modem and its SIM: who it is or where, and what it may carry.
 
@@ -221,6 +229,7 @@ class Config(Section):
     version: Literal[1] = 1
     device: DeviceSection = DeviceSection()
     sms: SmsSection = SmsSection()
+    inbox: InboxSection = InboxSection()
     modems: tuple[ModemSection, ...] = Field((), max_length=256)
     api: ApiSection = ApiSection()
     admin: AdminSection = AdminSection()

@@ -33,6 +33,7 @@ class SendSms:
     expires_at: float | None = None
     date_time: float | None = None
     modem_id: str | None = None  # set: this modem alone, and its send-from-API flag is not asked
+    status_report: bool | None = None  # ask for delivery reports; None: as configured
     strict_id: bool = False  # the id with another content: an error, instead of a new message
 
 

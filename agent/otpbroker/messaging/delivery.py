@@ -15,10 +15,11 @@ from otpbroker.config.model import Config
 from otpbroker.errors import Unavailable
 from otpbroker.events import Bus, MessageChanged
 from otpbroker.messaging.command import Origin
+from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Identity, Journal, Left
 from otpbroker.messaging.message import Message
-from otpbroker.messaging.outcome import Outcome, State
+from otpbroker.messaging.outcome import Arrival, Outcome, Receipt, State
 from otpbroker.messaging.pool import Pool
 from otpbroker.messaging.report import Report
 from otpbroker.messaging.sender import Fleet, Sender
@@ -48,6 +49,7 @@ class Delivery:
         in_air: InAir,
         journal: Journal,
         report: Report,
+        delivery_reports: DeliveryReports,
         bus: Bus,
         clock: Clock,
         blocked: Callable[[str], bool],
@@ -58,6 +60,7 @@ class Delivery:
         self._in_air = in_air
         self._journal = journal
         self._report = report
+        self._delivery_reports = delivery_reports
         self._bus = bus
         self._clock = clock
         self._blocked = blocked
@@ -167,6 +170,14 @@ class Delivery:
             self._finish(message, State.FAILED, error=error.code, detail=error.detail)
             return
         self._publish(message.outcome)
+        if message.status_report:
+            self._delivery_reports.begin(sender.config.id, message.receiver)
+        try:
+            self._conclude(message, sender, await self._send(message, sender))
+        finally:
+            self._delivery_reports.end(sender.config.id)
+
+    async def _send(self, message: Message, sender: Sender) -> SendResult:
         left = message.deadline - self._clock.monotonic()
         sms = Sms(message.id, with_validity(message.pdus, left), message.deadline)
         sender_id = sender.config.id
@@ -174,15 +185,17 @@ class Delivery:
         doubt_after = 0.0 if sender_id in self._on_trial else DOUBT_AFTER
         doubt = asyncio.get_running_loop().call_later(doubt_after, self._pool.doubt, sender_id)
         try:
-            result: SendResult = await sender.send(sms, more=self._pool.has_more(sender_id))
+            return await sender.send(sms, more=self._pool.has_more(sender_id))
         except Exception:  # noqa: BLE001 # told apart nowhere: see below
             # A defect of ours in mid-air: the honest answer is that nobody knows. The lane must go on.
             _log.exception("modem %s: sending broke", sender_id)
-            result = Unknown("internal-error")
+            return Unknown("internal-error")
         finally:
             doubt.cancel()
             self._pool.trust(sender_id)
-        (self._on_trial.add if _speechless(result) else self._on_trial.discard)(sender_id)
+
+    def _conclude(self, message: Message, sender: Sender, result: SendResult) -> None:
+        (self._on_trial.add if _speechless(result) else self._on_trial.discard)(sender.config.id)
         match result:
             case Sent(references):
                 self._finish(message, State.SENT, references=references)
@@ -237,10 +250,12 @@ class Delivery:
             # A run that ended by a defect left its messages here, with the callers that wait for them.
             message = self._open.get(left.id) or _restored(left)
             if message.result is not None:
-                self._record(message.id, message.result)
+                self._record(message, message.result)
             elif left.state is State.SENDING:
                 self._open[message.id] = message
                 in_air.append(message)
+                if message.status_report and message.modem_id is not None:
+                    self._delivery_reports.begin(message.modem_id, message.receiver)
             elif left.text is None:
                 self._finish(message, State.FAILED, error="text-lost", detail="its key is gone: send it again")
             else:
@@ -252,6 +267,7 @@ class Delivery:
         lost = state is State.UNKNOWN
         detail = "the agent was stopped while it was in the air" if lost else ""
         self._finish(message, state, references=references, error="agent-died" if lost else None, detail=detail)
+        self._delivery_reports.end(message.modem_id or "")
 
     def _encode(self, message: Message, text: str) -> None:
         message.pdus = encode_submit(
@@ -259,7 +275,7 @@ class Delivery:
             text,
             reference=self._references.allocate(message.receiver),
             life=message.deadline - self._clock.monotonic(),
-            status_report=self._config().sms.status_report,
+            status_report=message.status_report,
         )
 
     def _enter(self, message: Message, state: State) -> None:
@@ -281,10 +297,11 @@ class Delivery:
     ) -> Outcome:
         """The end of a message; one that `waited` is in the journal already."""
         self._enter(message, state)
-        outcome = replace(message.outcome, references=references, error=error, detail=detail)
+        receipt = Receipt((Arrival.WAITING,) * len(message.pdus)) if message.status_report and references else None
+        outcome = replace(message.outcome, references=references, error=error, detail=detail, receipt=receipt)
         message.result = outcome
         if waited:
-            self._record(message.id, outcome)
+            self._record(message, outcome)
         else:
             with _best_effort(f"the outcome of {message.id} is not in it"):
                 self._journal.refuse(message, reported=not self._config().sms.report)
@@ -296,15 +313,16 @@ class Delivery:
         message.finished.set()
         return outcome
 
-    def _record(self, message_id: str, outcome: Outcome) -> None:
+    def _record(self, message: Message, outcome: Outcome) -> None:
         """Write a final outcome; one that can't be written is told from memory."""
-        with _best_effort(f"the outcome of {message_id} is not in it"):
+        with _best_effort(f"the outcome of {message.id} is not in it"):
             self._journal.final(
                 outcome,
                 keeps_id=outcome.state in {State.SENT, State.UNKNOWN},
                 reported=not self._config().sms.report,
+                target=self._delivery_reports.target(message.receiver) if outcome.receipt else None,
             )
-            self._open.pop(message_id, None)
+            self._open.pop(message.id, None)
 
     def _publish(self, outcome: Outcome) -> None:
         self._bus.publish(
@@ -317,6 +335,7 @@ class Delivery:
                 parts=outcome.parts,
                 at=outcome.changed_at,
                 error=outcome.error,
+                arrival=outcome.receipt.arrival.value if outcome.receipt else None,
             )
         )
 
@@ -357,6 +376,7 @@ def _restored(left: Left) -> Message:
         modem_id=left.modem_id,
         imei=left.imei,
         only_modem=left.only_modem,
+        status_report=left.status_report,
         otp_ticket=left.otp_ticket,
         state=left.state,
     )

@@ -29,6 +29,7 @@ from otpbroker.messaging.command import (
     VerifyOtp,
 )
 from otpbroker.messaging.delivery import Delivery
+from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Identity, Journal
 from otpbroker.messaging.message import Message
@@ -65,6 +66,7 @@ class Dispatcher:
         journal: Journal,
         blocklist: Blocklist,
         report: Report,
+        delivery_reports: DeliveryReports,
         bus: Bus,
         clock: Clock,
     ) -> None:
@@ -83,6 +85,7 @@ class Dispatcher:
             in_air=in_air,
             journal=journal,
             report=report,
+            delivery_reports=delivery_reports,
             bus=bus,
             clock=clock,
             blocked=blocklist.blocked,
@@ -161,6 +164,7 @@ class Dispatcher:
             expires_at=expires_at if late and settings.drop_expired else now + life,
             deadline=self._clock.monotonic() + life,
             only_modem=command.modem_id,
+            status_report=settings.status_report if command.status_report is None else command.status_report,
             otp_ticket=otp_ticket,
         )
         identity = self._identity(command, origin, receiver)

@@ -15,7 +15,7 @@ from typing import Any
 from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.messaging.journal_file import JournalFile
 from otpbroker.messaging.message import Message
-from otpbroker.messaging.outcome import Outcome, State
+from otpbroker.messaging.outcome import Arrival, Outcome, Receipt, State
 from otpbroker.sealing import Sealer
 
 # Rows of final outcomes, of about 400 octets each. Beyond it the oldest go, and their ids may be used again: a
@@ -27,7 +27,7 @@ _BATCH = 200  # rows that go at once; what changes must fit into the reserve
 _FEW = 32  # rows that go at once when the reserve is all the room that there is
 
 _OPEN_STATES = (State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value)
-_VERSION = 3  # of the schema; a journal never outlives a boot, so there is nothing to migrate
+_VERSION = 4  # of the schema; a journal never outlives a boot, so there is nothing to migrate
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
     id TEXT PRIMARY KEY,
@@ -51,12 +51,16 @@ CREATE TABLE IF NOT EXISTS message (
     detail TEXT NOT NULL DEFAULT '',
     reported INTEGER NOT NULL DEFAULT 0,
     refused INTEGER NOT NULL DEFAULT 0,
+    arrivals TEXT NOT NULL DEFAULT '',
+    arrivals_at REAL,
+    target BLOB,
     sealed BLOB
 );
 CREATE INDEX IF NOT EXISTS message_identity ON message (idempotency_key, fingerprint);
 CREATE INDEX IF NOT EXISTS message_refused ON message (changed_at) WHERE refused = 1;
 CREATE INDEX IF NOT EXISTS message_changed ON message (changed_at);
 CREATE INDEX IF NOT EXISTS message_unreported ON message (reported) WHERE reported = 0;
+CREATE INDEX IF NOT EXISTS message_target ON message (target) WHERE target IS NOT NULL;
 CREATE TABLE IF NOT EXISTS otp (
     reference BLOB PRIMARY KEY,
     code BLOB NOT NULL,
@@ -74,6 +78,10 @@ _INSERT = (
     ":id, :caller, :idempotency_key, :fingerprint, :state, :source, :receiver, :accepted_at, :expires_at,"
     " :deadline, :changed_at, :parts, :length, :encoding, :modem_id, :error, :detail, :reported, :refused, :sealed)"
 )
+_OUTCOME = (
+    "id, state, receiver, source, accepted_at, expires_at, changed_at, parts, length, encoding,"
+    " modem_id, refs, error, detail, arrivals, arrivals_at"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,7 @@ class Left:
     receiver: str
     text: str | None = field(repr=False)
     only_modem: str | None
+    status_report: bool
     otp_ticket: str | None
     modem_id: str | None
     imei: str
@@ -139,6 +148,7 @@ class Journal:
             "receiver": message.receiver,
             "text": text,
             "only_modem": message.only_modem,
+            "status_report": message.status_report,
             "otp_ticket": message.otp_ticket,
         }
         sealed = self._sealer.seal(json.dumps(secret).encode(), message.id)
@@ -191,16 +201,18 @@ class Journal:
                 (State.QUEUED.value, message.changed_at, message.id),
             )
 
-    def final(self, outcome: Outcome, *, keeps_id: bool, reported: bool = True) -> None:
+    def final(
+        self, outcome: Outcome, *, keeps_id: bool, reported: bool = True, target: bytes | None = None
+    ) -> None:
         """Write the final outcome and erase the text. Without `keeps_id` the caller may use its id again; without
-        `reported` the report owes a line for it.
+        `reported` the report owes a line for it. By `target` delivery reports find it.
         """
 
         def write() -> int:
             rows = self._file.execute(
                 "UPDATE message SET state = ?, modem_id = ?, refs = ?, error = ?, detail = ?, changed_at = ?,"
-                " reported = ?, sealed = NULL, idempotency_key = CASE ? WHEN 1 THEN idempotency_key END"
-                " WHERE id = ?",
+                " reported = ?, arrivals = ?, target = ?, sealed = NULL,"
+                " idempotency_key = CASE ? WHEN 1 THEN idempotency_key END WHERE id = ?",
                 (
                     outcome.state.value,
                     outcome.modem_id,
@@ -209,6 +221,8 @@ class Journal:
                     outcome.detail,
                     outcome.changed_at,
                     int(reported),
+                    " ".join(outcome.receipt.parts) if outcome.receipt else "",
+                    target,
                     int(keeps_id),
                     outcome.id,
                 ),
@@ -239,11 +253,26 @@ class Journal:
             for message_id in ids:
                 self._file.execute("UPDATE message SET reported = 1 WHERE id = ?", (message_id,))
 
+    def sent_to(self, target: bytes) -> list[tuple[Outcome, float]]:
+        """The messages of this target that asked for delivery reports, newest first, each with its deadline."""
+        rows = self._file.execute(
+            f"SELECT {_OUTCOME}, deadline FROM message WHERE target = ? ORDER BY rowid DESC",  # noqa: S608 # ours
+            (target,),
+        ).fetchall()
+        return [(_outcome(row), row[-1]) for row in rows]
+
+    def arrived(self, message_id: str, receipt: Receipt) -> None:
+        """What delivery reports tell of a message by now. Raises `Unavailable`."""
+        with self._file.write():
+            self._file.execute(
+                "UPDATE message SET arrivals = ?, arrivals_at = ? WHERE id = ?",
+                (" ".join(receipt.parts), receipt.at, message_id),
+            )
+
     def outcome(self, message_id: str) -> tuple[Outcome, str] | None:
         """What is known of a message, and its caller."""
         row = self._file.execute(
-            "SELECT id, state, receiver, source, accepted_at, expires_at, changed_at, parts, length, encoding,"
-            " modem_id, refs, error, detail, caller FROM message WHERE id = ?",
+            f"SELECT {_OUTCOME}, caller FROM message WHERE id = ?",  # noqa: S608 # ours
             (message_id,),
         ).fetchone()
         return None if row is None else (_outcome(row), row[-1])
@@ -274,7 +303,13 @@ class Journal:
             try:
                 secret = json.loads(self._sealer.open(sealed, message_id))
             except Misconfigured:
-                secret = {"receiver": masked, "text": None, "only_modem": None, "otp_ticket": None}
+                secret = {
+                    "receiver": masked,
+                    "text": None,
+                    "only_modem": None,
+                    "status_report": False,
+                    "otp_ticket": None,
+                }
             yield Left(
                 id=message_id,
                 caller=caller,
@@ -283,6 +318,7 @@ class Journal:
                 receiver=secret["receiver"],
                 text=secret["text"],
                 only_modem=secret["only_modem"],
+                status_report=secret["status_report"],
                 otp_ticket=secret["otp_ticket"],
                 modem_id=modem_id,
                 imei=imei,
@@ -433,4 +469,5 @@ def _outcome(row: tuple[Any, ...]) -> Outcome:
         references=tuple(map(int, row[11].split())),
         error=row[12],
         detail=row[13],
+        receipt=Receipt(tuple(map(Arrival, row[14].split())), row[15]) if row[14] else None,
     )

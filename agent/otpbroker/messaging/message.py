@@ -25,6 +25,7 @@ class Message:
     modem_id: str | None = None  # the one that has it, or had it last
     imei: str = ""  # of the one that has it
     only_modem: str | None = None  # a manual message names its modem
+    status_report: bool = False  # ask the network for delivery reports
     otp_ticket: str | None = None  # of the one-time password of ours that it carries
     state: State = State.ACCEPTED
     changed_at: float = 0.0

@@ -26,6 +26,48 @@ class State(StrEnum):
 _OPEN = frozenset({State.ACCEPTED, State.QUEUED, State.SENDING})
 
 
+class Arrival(StrEnum):
+    """What the recipient's network reports of a message, or of a part of it (23.040 section 9.2.3.15)."""
+
+    WAITING = "waiting"  # nothing yet
+    RETRYING = "retrying"  # not yet delivered, the service centre tries again
+    DELIVERED = "delivered"
+    EXPIRED = "expired"  # its validity ended first
+    FAILED = "failed"  # the service centre gave up
+
+    @property
+    def settled(self) -> bool:
+        return self not in {Arrival.WAITING, Arrival.RETRYING}
+
+
+# What of several parts stands for the whole: the first of these that any part has.
+_WORST_FIRST = (Arrival.FAILED, Arrival.EXPIRED, Arrival.RETRYING, Arrival.WAITING, Arrival.DELIVERED)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The delivery reports of a message that asked for them; `parts` in the order of its parts."""
+
+    parts: tuple[Arrival, ...]
+    at: float | None = None  # Unix seconds of the last report that changed it
+
+    @property
+    def arrival(self) -> Arrival:
+        """`delivered` only when every part is."""
+        return next(arrival for arrival in _WORST_FIRST if arrival in self.parts)
+
+    def with_part(self, part: int, arrival: Arrival, at: float) -> "Receipt":
+        """After a report: what is delivered stays so, what failed can only be put right by a delivery."""
+        before = self.parts[part]
+        if (
+            before is arrival
+            or before is Arrival.DELIVERED
+            or (before.settled and arrival is not Arrival.DELIVERED)
+        ):
+            return self
+        return Receipt((*self.parts[:part], arrival, *self.parts[part + 1 :]), at)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a message so far; times are Unix seconds, the receiver is masked."""
@@ -44,6 +86,7 @@ class Outcome:
     references: tuple[int, ...] = ()
     error: str | None = None  # stable code, e.g. no-modem, cms-38
     detail: str = ""
+    receipt: Receipt | None = None  # None: no delivery report was asked for, or nothing left
     duplicate: bool = False  # this answer repeats an earlier one: nothing new was sent
 
 

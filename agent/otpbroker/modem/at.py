@@ -31,9 +31,11 @@ from otpbroker.modem.timeouts import QUIET, RESYNC_LIMIT, RESYNC_TRIES, patience
 _ESCAPE = b"\x1b"
 _CONTROL_Z = b"\x1a"
 _LONGEST_ANSWER = 64  # lines
+_LONGEST_LIST = 512  # of a store with 255 messages, each with its PDU
 
 _COMMAND = re.compile(r"AT([+^*$#%&]?[A-Z]*)[ -~]*")
 _PDU = re.compile(r"(?:[0-9A-F]{2})+")
+_READ_PDU = re.compile(r"(?:[0-9A-Fa-f]{2})+")  # some modems write it in lower case
 _CODE = re.compile(r"([+^*$#%&][A-Z0-9]+) ?:")
 _WITH_PDU = ("+CMT:", "+CDS:", "+CBM:")  # unsolicited codes whose PDU is the next line (27.005 section 3.4.1)
 
@@ -42,6 +44,9 @@ _BARE = frozenset(
     {"I", "+CGMI", "+CGMM", "+CGMR", "+CGSN", "+GMI", "+GMM", "+GMR", "+GSN", "+CIMI"}
     | {"+CCID", "+ICCID", "^ICCID", "+QCCID", "#CCID", "+ZICCID"}
 )
+
+# Commands that answer with a PDU behind each line (27.005 sections 4.1 and 4.2).
+_LISTS = frozenset({"+CMGL", "+CMGR"})
 
 Unsolicited = Callable[[str, str], None]  # the line, and the PDU that came behind it or ""
 
@@ -298,7 +303,7 @@ class AtConversation:
             return
         if self._head is not None:
             head, self._head = self._head, None
-            if _PDU.fullmatch(line):
+            if _READ_PDU.fullmatch(line):
                 self._unsolicited(head, line)
                 return
             self._unsolicited(head, "")
@@ -322,7 +327,7 @@ class AtConversation:
             else:
                 self._end(exchange, None if result is True else result)
         elif exchange is not None and self._answers(exchange, line):
-            if len(exchange.lines) < _LONGEST_ANSWER:
+            if len(exchange.lines) < (_LONGEST_LIST if exchange.stem in _LISTS else _LONGEST_ANSWER):
                 exchange.lines.append(line)
         else:
             self._tell(line, exchange)
@@ -345,6 +350,8 @@ class AtConversation:
         code = _CODE.match(line)
         if code is not None:
             return code[1] == exchange.stem and (exchange.asks or not line.startswith(self.known_codes))
+        if exchange.stem in _LISTS and exchange.lines:
+            return _READ_PDU.fullmatch(line) is not None
         return exchange.stem in _BARE and not line.startswith((*self.known_codes, "AT"))
 
     def _goes_on(self, line: str) -> bool:

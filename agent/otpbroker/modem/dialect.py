@@ -45,7 +45,10 @@ class Dialect:
     puk_tries: tuple[tuple[str, str], ...] = (('AT+CPINR="SIM PUK"', r"\+CPINR: ?\"?SIM PUK\"?,(\d+)"),)
     ussd: tuple[Writing, ...] = (Writing.PLAIN, Writing.PACKED, Writing.UCS2)  # tried until one is taken
     signal: str = "AT+CSQ"
-    notify: tuple[str, ...] = ("AT+CNMI=2,1,0,1,0", "AT+CNMI=2,1,0,0,0", "AT+CNMI=1,1,0,1,0")
+    notify: tuple[str, ...] = (  # messages stored; reports sent directly, else stored, else neither
+        *("AT+CNMI=2,1,0,1,0", "AT+CNMI=2,1,0,1,1", "AT+CNMI=1,1,0,1,0", "AT+CNMI=1,1,0,1,1"),
+        *("AT+CNMI=2,1,0,2,0", "AT+CNMI=2,1,0,2,1", "AT+CNMI=1,1,0,2,1", "AT+CNMI=2,1,0,0,0", "AT+CNMI=1,1,0,0,1"),
+    )
     keeps_link: bool = True  # +CMMS=2 is worth asking for; the modem's own +CMMS? has the last word
     first_limit: float = 30.0  # seconds for the answer to a PDU before this modem's own air time is known
 

@@ -11,7 +11,7 @@ from otpbroker.modem.link import SerialLink
 from otpbroker.modem.modem import Connect, Modem
 from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.roster import Roster
-from otpbroker.modem.shared import LATE_WINDOW, LateAnswers, NoUsbPower, Shared, UsbPower
+from otpbroker.modem.shared import LATE_WINDOW, Inbound, LateAnswers, Nobody, NoUsbPower, Shared, UsbPower
 from otpbroker.modem.sim import PinMemory
 from otpbroker.modem.usb import PortSource
 
@@ -35,6 +35,7 @@ class Fleet:
         ports: PortSource,
         pins: PinMemory | None = None,
         usb_power: UsbPower | None = None,
+        inbound: Inbound | None = None,
         connect: Connect = SerialLink.open,
         late_window: float = LATE_WINDOW,
     ) -> None:
@@ -52,6 +53,7 @@ class Fleet:
             pins=pins or PinMemory(),
             owed=owed,
             late_window=late_window,
+            inbound=inbound or Nobody(),
             confirm=self._roster.confirm,
             usb_power=usb_power or NoUsbPower(),
         )

@@ -15,6 +15,7 @@ from otpbroker.modem.causes import Trouble
 from otpbroker.modem.dialect import GENERIC, Dialect
 from otpbroker.modem.health import WORDS, Health
 from otpbroker.modem.identity import Identity
+from otpbroker.modem.incoming import Incoming
 from otpbroker.modem.ladder import fault_of
 from otpbroker.modem.predecessor import Predecessor
 from otpbroker.modem.registration import Registration
@@ -60,11 +61,12 @@ class Session:
         self._heard_ussd = heard_ussd
         self._health = health
         self._owed = shared.owed
+        self._attention = asyncio.Event()  # something happened that `run` has to look at
         self._at = AtConversation(writer, self._heard, GENERIC.known_codes)
         self._registration = Registration()
         self._startup = Startup(self._at, config, self._registration, board.update)
+        self._incoming = Incoming(config.id, self._at, board, shared, self._attention.set)
         self._transmitter: Transmitter | None = None
-        self._attention = asyncio.Event()  # something happened that `run` has to look at
         self._turn = asyncio.Lock()  # a message, an errand, or a look after the modem
         self._errands = 0  # under way or waiting for their turn: no further message is taken then
         self._predecessor = Predecessor(shared.late, config.id)
@@ -129,6 +131,7 @@ class Session:
             if transmitter.unanswered_since is not None:
                 self._owed.expect(self._port, transmitter.unanswered_since)
             self._draw_conclusions(message_id, result, transmitter.trouble)
+            self._incoming.sent(parts, result)
             self._settle(result)
             return result
 
@@ -147,6 +150,7 @@ class Session:
                 return await work(self._at, self._startup.dialect)
         finally:
             self._errands -= 1
+            self._attention.set()
             if not self._turn.locked():
                 self._settle()
 
@@ -238,6 +242,7 @@ class Session:
             if not await self._pause(_RECHECK):
                 await startup.read_registration()
         self._detail = await startup.prepare()
+        await self._incoming.begin(startup.dialect)
         await startup.read_signal()
         await startup.read_operator()
         self._transmitter = Transmitter(
@@ -258,16 +263,25 @@ class Session:
 
     async def _attend(self) -> Fault | None:
         """Return when the modem has to be started anew, with what it did wrong."""
+        now = asyncio.get_running_loop().time
+        due = now() + HEARTBEAT
         while True:
-            called = await self._pause(HEARTBEAT)
+            # Errands may wait for the network for long, and call when they are over.
+            await self._pause(HEARTBEAT if self._errands else max(0.0, due - now()))
+            await self._incoming.hand_over()
+            if self._errands:
+                continue
             async with self._turn:
                 if self._reset or self._fault:
                     return self._fault
                 if not self._at.in_step:  # what did not answer may have restarted silently
                     self._why = self._why or "a command was not answered"
                     return Fault.SILENT
-                if not called:
+                if now() >= due:
+                    due = now() + HEARTBEAT
                     await self._heartbeat()
+                if self._at.in_step:
+                    await self._incoming.step()
                 self._settle()
 
     async def _heartbeat(self) -> None:
@@ -290,6 +304,11 @@ class Session:
         if self._at.lost:
             raise LinkLost("the port hung up")
         return called
+
+    @property
+    def _engaged(self) -> bool:
+        """Whether a message or an errand has the modem: its state is theirs until they end."""
+        return self._board.status.state in {ModemState.SENDING, ModemState.BUSY}
 
     def _settle(self, result: SendResult | None = None) -> None:
         """The state as it follows from the facts, together with what a result counts."""
@@ -326,13 +345,12 @@ class Session:
         elif trouble in {Trouble.SIM, Trouble.SERVICE_CENTRE}:
             self._reset = True
 
-    def _heard(self, line: str, _pdu: str) -> None:
+    def _heard(self, line: str, pdu: str) -> None:
         """A line that nobody asked for."""
         if self._registration.note(line):
-            self._board.update(registration=self._registration.word)
-            if not self._turn.locked():
-                self._settle()
-            self._attention.set()
+            self._registration_heard()
+        elif self._incoming.heard(line, pdu):
+            pass
         elif line.startswith(("+CSQ:", "^RSSI:")):
             self._board.update(signal_dbm=answers.signal_dbm(line))
         elif self._predecessor.hears(line):
@@ -340,9 +358,7 @@ class Session:
         elif line.startswith("+CUSD:"):
             self._heard_ussd(line)
         elif line.startswith("+CPIN:"):
-            if line.endswith(": READY") and self._transmitter is not None:
-                self._start_signs.sim_came()
-            self._call_for_start(needed=not line.endswith(": READY"))
+            self._card_heard(ready=line.endswith(": READY"))
         elif line.startswith(self._startup.dialect.restarted):
             self._restart_heard()
         elif line.startswith(self._startup.dialect.weak_power):
@@ -350,6 +366,17 @@ class Session:
         else:
             code, colon, _ = line.partition(":")
             log.debug("modem %s: %s", self._config.id, code[:16] if colon else f"{len(line)} characters")
+
+    def _registration_heard(self) -> None:
+        self._board.update(registration=self._registration.word)
+        if not self._engaged:
+            self._settle()
+        self._attention.set()
+
+    def _card_heard(self, *, ready: bool) -> None:
+        if ready and self._transmitter is not None:
+            self._start_signs.sim_came()
+        self._call_for_start(needed=not ready)
 
     def _restart_heard(self) -> None:
         """Its settings are lost. Unless it starts because it was just opened or cycled, so is what it had."""
@@ -359,14 +386,14 @@ class Session:
         self._fault = Fault.RESTARTED
         self._health.weak_power()
         self._at.restarted()
-        if not self._turn.locked():
+        if not self._engaged:
             self._settle()
         self._attention.set()
 
     def _call_for_start(self, *, needed: bool) -> None:
         if needed and self._transmitter is not None:
             self._reset = True
-            if not self._turn.locked():
+            if not self._engaged:
                 self._settle()
         self._attention.set()
 

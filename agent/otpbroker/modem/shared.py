@@ -6,9 +6,13 @@ from typing import Protocol
 
 from otpbroker.config.model import ModemSection
 from otpbroker.events import Bus
+from otpbroker.modem.habits import Habits
 from otpbroker.modem.identity import Identity
 from otpbroker.modem.owed import OwedAnswers
 from otpbroker.modem.sim import PinMemory
+from otpbroker.sms.deliver import Deliver
+from otpbroker.sms.reassemble import Message
+from otpbroker.sms.status_report import StatusReport
 
 LATE_WINDOW = 0.8  # seconds of listening for a predecessor's answer before the first own octet
 
@@ -25,6 +29,37 @@ class LateAnswers(Protocol):
     def over(self, modem_id: str) -> None:
         """The modem is awake: no more will come. Told only if one was expected."""
         ...
+
+
+class Inbound(Protocol):
+    """What becomes of what comes in."""
+
+    def reported(self, modem_id: str, report: StatusReport) -> None:
+        """The network tells what became of a part that this modem sent."""
+        ...
+
+    async def received(self, modem_id: str, message: Message) -> bool:
+        """A message from the network. True once it is kept durably: then it may leave the SIM."""
+        ...
+
+    def holds(self, modem_id: str, part: Deliver) -> bool:
+        """Whether a message with this part is kept: the others were deleted when the process died."""
+        ...
+
+
+class Nobody:
+    """Fits `Inbound`: what comes in stays where it is."""
+
+    def reported(self, modem_id: str, report: StatusReport) -> None:
+        del modem_id, report
+
+    async def received(self, modem_id: str, message: Message) -> bool:
+        del modem_id, message
+        return False
+
+    def holds(self, modem_id: str, part: Deliver) -> bool:
+        del modem_id, part
+        return False
 
 
 Confirm = Callable[[ModemSection, Identity], None]
@@ -73,5 +108,7 @@ class Shared:
     pins: PinMemory
     owed: OwedAnswers
     late_window: float = LATE_WINDOW
+    inbound: Inbound = field(default_factory=Nobody)
+    habits: Habits = field(default_factory=Habits)
     confirm: Confirm = anybody
     usb_power: UsbPower = field(default_factory=NoUsbPower)

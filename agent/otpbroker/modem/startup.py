@@ -114,14 +114,9 @@ class Startup:
         self._tell(registration=self._registration.word)
 
     async def prepare(self) -> str:
-        """PDU mode, service centre, reports; returns what an administrator should know, or "". Raises `AtError`."""
+        """PDU mode, service centre; returns what an administrator should know, or "". Raises `AtError`."""
         await self._at.command("AT+CMGF=0")
         detail = await self._service_centre()
-        # Phase 2: reports and messages then need no +CNMA, whose absence would switch them off after 17 s.
-        await self.ask("AT+CSMS=0")
-        for command in self.dialect.notify:
-            if await self._accepted(command):
-                break
         self.keeps_link = self.dialect.keeps_link and bool(await self.ask("AT+CMMS?"))
         return detail
 

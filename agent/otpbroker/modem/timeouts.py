@@ -20,6 +20,7 @@ TIMEOUTS = MappingProxyType(
         "+COPS": Patience(15.0, "asks the radio; sticks that just registered take about 10 s"),
         "+CSCA": Patience(10.0, "reads and writes the SIM, which the modem may be reading itself"),
         "+CNUM": Patience(10.0, "reads the SIM's phone book"),
+        "+CMGL": Patience(10.0, "reads every message of the SIM, some 0.1 s each on a slow one"),
         "+CUSD": Patience(30.0, "some modems give their OK only with the network's answer"),
         "+CLCK": Patience(20.0, "checks a PIN, as +CPIN does"),
         "+CPWD": Patience(20.0, "checks a PIN, as +CPIN does"),

@@ -1,5 +1,6 @@
 """SMS-DELIVER: what a modem receives (3GPP TS 23.040 section 9.2.2.1), with the SMSC field in front."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +47,13 @@ class Deliver:
     @property
     def concatenation(self) -> Concatenation | None:
         return self.user_data.concatenation
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The same whenever and wherever it is read; of another message it differs."""
+        header = ((element.identifier, element.data) for element in self.user_data.header)
+        content = (*header, self.user_data.units, self.user_data.alphabet, str(self.sender), str(self.sent_at))
+        return hashlib.sha256(repr(content).encode()).digest()
 
 
 def encode_deliver(

@@ -21,6 +21,7 @@ class Message:
     sent_at: datetime | None  # of the first part that is there
     parts: int
     total: int
+    fingerprints: tuple[bytes, ...] = field(default=(), repr=False, compare=False)  # of the parts that are there
 
     @property
     def complete(self) -> bool:
@@ -44,7 +45,8 @@ class _Half:
         text = "".join(
             join_texts(self.parts[index].user_data for index in run) if present else _GAP for present, run in runs
         )
-        return Message(first.sender, text, first.sent_at, len(self.parts), self.total)
+        fingerprints = tuple(part.fingerprint for part in self.parts.values())
+        return Message(first.sender, text, first.sent_at, len(self.parts), self.total, fingerprints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Reassembler:
         """The message that `part` is or completes, or None while others are missing."""
         place = part.concatenation
         if place is None:
-            return Message(part.sender, part.text, part.sent_at, parts=1, total=1)
+            return Message(part.sender, part.text, part.sent_at, parts=1, total=1, fingerprints=(part.fingerprint,))
         self._forget_old(now)
         key = (part.sender, place.reference, place.total)
         finished = self._finished.get(key)

@@ -17,7 +17,7 @@ from otpbroker.sms.user_data import (
 )
 from otpbroker.sms.validity import ValidityFormat, decode_validity, validity_octet
 
-__all__ = ["Submit", "decode_submit", "encode_submit", "validity_octet", "with_validity"]
+__all__ = ["Submit", "asks_report", "decode_submit", "encode_submit", "validity_octet", "with_validity"]
 
 _SUBMIT = 0x01
 _REJECT_DUPLICATES = 0x04
@@ -95,6 +95,11 @@ def with_validity(pdus: Iterable[str], life: float) -> tuple[str, ...]:
     """The same parts with TP-VP anew for the `life` that is left; for PDUs of `encode_submit`."""
     validity = f"{validity_octet(life):02X}"
     return tuple(pdu[:at] + validity + pdu[at + 2 :] for pdu in pdus for at in (_validity_position(pdu),))
+
+
+def asks_report(pdu: str) -> bool:
+    """Whether a delivery report is requested (TP-SRR, section 9.2.3.5); for PDUs of `encode_submit`."""
+    return bool(int(pdu[2:4], 16) & _STATUS_REPORT_REQUEST)
 
 
 def _validity_position(pdu: str) -> int:

@@ -24,7 +24,7 @@ from otpbroker.web.pages import load_pages
 from otpbroker.web.sessions import Sessions
 from otpbroker.web.setup_code import SetupCode
 from otpbroker.web.sign_in import SignIn
-from otpbroker.web.site import Balances, Dispatcher, History, Plugged, SimTools, Site, Store
+from otpbroker.web.site import Balances, Dispatcher, History, Inbox, Plugged, SimTools, Site, Store
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ def create_admin_app(
     *,
     store: Store,
     dispatcher: Dispatcher,
+    inbox: Inbox,
     plugged: Plugged,
     monitor: Monitor,
     sessions: Sessions,
@@ -56,6 +57,7 @@ def create_admin_app(
     site = Site(
         store=store,
         dispatcher=dispatcher,
+        inbox=inbox,
         plugged=plugged,
         monitor=monitor,
         sessions=sessions,

@@ -4,10 +4,11 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from otpbroker.events import (
     Bus,
+    DeliveryChanged,
     Event,
     FoundChanged,
     MessageChanged,
@@ -56,12 +57,14 @@ class Watch:
                 self._modems.add(modem_id)
             case FoundChanged():
                 self._found = True
-            case MessageChanged():
+            case MessageChanged() | DeliveryChanged():
                 self._messages = True
             case PartChanged():
                 self._parts = True
             case Overrun():
                 self._everything = True
+            case _:
+                return
         self._wake.set()
 
     def wake(self) -> None:
@@ -109,6 +112,8 @@ class Monitor:
                         self._messages[event.id] = event
                         if len(self._messages) > MESSAGES:
                             self._messages.popitem(last=False)
+                    case DeliveryChanged() if event.id in self._messages:
+                        self._messages[event.id] = replace(self._messages[event.id], arrival=event.arrival)
                     case PartChanged(name, healthy=True):
                         self._unhealthy.pop(name, None)
                     case PartChanged():

@@ -13,6 +13,7 @@ from otpbroker.events import FoundModem, ModemStatus
 from otpbroker.messaging.balance import Balance
 from otpbroker.messaging.command import Command, ListModems, Origin
 from otpbroker.messaging.outcome import ModemList, Outcome, Result
+from otpbroker.messaging.received import Received
 from otpbroker.modem.history import Sample
 from otpbroker.modem.sim_tools import SimView
 from otpbroker.web.hashing import HashingThread
@@ -42,6 +43,16 @@ class Dispatcher(Protocol):
     async def submit(self, command: Command, origin: Origin, /, *, wait: float | None) -> Result: ...
 
     async def outcome(self, message_id: str, /, *, caller: str | None) -> Outcome | None: ...
+
+
+class Inbox(Protocol):
+    """What came in by SMS, see `messaging.inbox.Inbox`."""
+
+    async def page(self, *, before: str = "", limit: int = 100, newest_first: bool = False) -> list[Received]: ...
+
+    async def get(self, message_id: str, /) -> Received | None: ...
+
+    async def delete(self, message_id: str, /) -> bool: ...
 
 
 class Plugged(Protocol):
@@ -91,6 +102,7 @@ class Site:
 
     store: Store
     dispatcher: Dispatcher
+    inbox: Inbox
     plugged: Plugged
     monitor: Monitor
     sessions: Sessions

@@ -3,7 +3,7 @@
 import re
 
 from otpbroker.events import Fault, Incident, ModemState, RecoveryStep
-from otpbroker.messaging.outcome import State
+from otpbroker.messaging.outcome import Arrival, State
 from otpbroker.web.language import gettext, ngettext
 from otpbroker.web.language import gettext_noop as _
 
@@ -50,6 +50,14 @@ STEPS = {
     RecoveryStep.QUARANTINE: _("leaving it alone for a while"),
 }
 
+ARRIVALS = {
+    Arrival.WAITING: _("no report yet"),
+    Arrival.RETRYING: _("the network still tries"),
+    Arrival.DELIVERED: _("delivered"),
+    Arrival.EXPIRED: _("not delivered in time"),
+    Arrival.FAILED: _("not delivered"),
+}
+
 REGISTRATIONS = {
     "home": _("home network"),
     "roaming": _("roaming"),
@@ -63,6 +71,10 @@ NOTES = {
     "brownout": _("It restarts by itself, leaves the USB or complains of its voltage: give it a powered USB hub."),
     "sim-moved": _("Its SIM is in another modem than before, and sends from there."),
     "sim-changed": _("Its modem has another SIM now. Nothing is sent by that until you choose it."),
+    "no-reports": _(
+        "No delivery report ever came back through this modem: its network or the stick may have none."
+    ),
+    "store-full": _("The SIM's memory for messages is nearly full. When it is full nothing comes in any more."),
 }
 
 FOUND_KINDS = {
@@ -156,6 +168,7 @@ ERRORS = {
     "queue-full": _("Too many messages wait already. Try again later."),
     "receiver-invalid": _("This is not a phone number. Write it as +628123456789 or 08123456789."),
     "receiver-missing": _("Write the receiver's number."),
+    "sender-no-number": _("The sender is a name: it takes no reply."),
     "setup-done": _("The administrator is there already."),
     "sim-last-try": _("Only one try is left, and it is not used here. Put the SIM into a phone."),
     "sim-state": _("The SIM is not in the state for this. Ask it first."),

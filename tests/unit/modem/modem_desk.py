@@ -12,7 +12,7 @@ from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.events import Bus, RecoveryStep
 from otpbroker.modem.modem import Missing, Modem, Place
 from otpbroker.modem.owed import OwedAnswers
-from otpbroker.modem.shared import NoUsbPower, Shared, UsbPower
+from otpbroker.modem.shared import Inbound, Nobody, NoUsbPower, Shared, UsbPower
 from otpbroker.modem.sim import PinMemory
 from otpbroker.sms.submission import SendResult, Sms
 from virtual_run import now
@@ -95,6 +95,7 @@ class Desk:
         late: Late | None = None,
         pins: PinMemory | None = None,
         usb_power: UsbPower | None = None,
+        inbound: Inbound | None = None,
         **parameters: object,
     ) -> None:
         self.plugged = list(plugged)
@@ -116,6 +117,7 @@ class Desk:
                 pins=pins or PinMemory(),
                 owed=OwedAnswers(now),
                 usb_power=usb_power or NoUsbPower(),
+                inbound=inbound or Nobody(),
             ),
         )
 

@@ -7,6 +7,7 @@ from modem_desk import Desk, send
 from scripted_modem import ICCID, IMEI, ScriptedModem
 
 from otpbroker.events import ModemState
+from otpbroker.modem.dialect import GENERIC
 from otpbroker.modem.status import MOMENTS
 from otpbroker.sms.submission import Refused, Retry, Sent
 from virtual_run import in_virtual_time, now
@@ -135,8 +136,21 @@ async def test_a_missing_service_centre_that_nobody_configured_is_told() -> None
         assert "smsc" in modem.status.detail
 
 
+@pytest.mark.parametrize(
+    ("refused", "taken"),
+    [
+        ("2,1,0,1,0", "AT+CNMI=2,1,0,1,1"),  # Siemens: the buffer is cleared, not flushed
+        (",1,0;,1,1", "AT+CNMI=2,1,0,2,0"),  # Cinterion BGS5: reports are stored or not told
+        (",1,0;,1,1;,2,0;,2,1", "AT+CNMI=2,1,0,0,0"),
+    ],
+)
 @in_virtual_time
-async def test_report_settings_fall_back_to_what_the_modem_takes() -> None:
-    wire = ScriptedModem({"AT+CNMI=2,1,0,1,0": "+CMS ERROR: 303"})
+async def test_report_settings_fall_back_to_what_the_modem_takes(refused: str, taken: str) -> None:
+    wire = ScriptedModem()
+    wire.answers |= {
+        command: "+CMS ERROR: 303" for command in GENERIC.notify if command.endswith(tuple(refused.split(";")))
+    }
     async with Desk(wire).ready():
-        assert "AT+CNMI=2,1,0,0,0" in wire.lines
+        tries = [line for line in wire.lines if line.startswith("AT+CNMI=")]
+    assert tries[-1] == taken
+    assert tries == list(GENERIC.notify[: len(tries)])

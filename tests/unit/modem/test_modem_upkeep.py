@@ -36,6 +36,17 @@ async def test_the_heartbeat_keeps_the_signal_fresh() -> None:
 
 
 @in_virtual_time
+async def test_a_modem_that_calls_all_the_time_is_looked_after_all_the_same() -> None:
+    wire = ScriptedModem()
+    async with Desk(wire).ready() as modem:
+        wire.answers["AT+CSQ"] = "+CSQ: 10,99\r\nOK"
+        for _ in range(5):
+            wire.say('\r\n+CDSI: "SM",1\r\n')
+            await asyncio.sleep(HEARTBEAT / 4)
+        assert modem.status.signal_dbm == -93
+
+
+@in_virtual_time
 async def test_unsolicited_signal_reports_show() -> None:
     wire = ScriptedModem()
     async with Desk(wire).ready() as modem:

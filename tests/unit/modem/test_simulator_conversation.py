@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from otpbroker.clock import Clock
 from otpbroker.modem.simulator import Behaviour, Phone, SimCard, identity_of
 from otpbroker.modem.simulator.conversation import Conversation
+from otpbroker.modem.simulator.deliveries import Deliveries
 from otpbroker.modem.simulator.equipment import Equipment
 from otpbroker.modem.simulator.message_commands import _HANDLERS
 from otpbroker.modem.simulator.network import Network
@@ -48,7 +49,14 @@ async def answer_after(octets: list[bytes]) -> bytes:
     equipment = Equipment(identity_of(1), SimCard(), Behaviour(boot=0.0), Clock())
     said = bytearray()
     network = Network(Phone(), equipment.clock)
-    conversation = Conversation(equipment, network, said.extend, conversation_is_never_unplugged, random.Random(1))
+    conversation = Conversation(
+        equipment,
+        network,
+        Deliveries(equipment),
+        said.extend,
+        conversation_is_never_unplugged,
+        random.Random(1),
+    )
     for piece in octets:
         conversation.listen(piece)
     conversation.listen(b"\x1b\rAT&F\r\x1b\r")

@@ -72,6 +72,11 @@ async def test_it_echoes_while_a_person_types(modem: SimulatedModem) -> None:
         ("AT+COPS=3,2;+COPS?", '\r\n+COPS: 0,2,"51010",7\r\n\r\nOK\r\n'),
         ("AT+CSQ", "\r\n+CSQ: 20,99\r\n\r\nOK\r\n"),
         ("AT+CSCA?", '\r\n+CSCA: "+6281100000",145\r\n\r\nOK\r\n'),
+        ("AT+CPMS=?", '\r\n+CPMS: ("SM","ME","MT","SR"),("SM","ME","MT"),("SM","ME","MT")\r\n\r\nOK\r\n'),
+        (
+            'AT+CPMS="ME";+CPMS?',
+            '\r\n+CPMS: 0,20,0,20,0,20\r\n\r\n+CPMS: "ME",0,20,"SM",0,20,"SM",0,20\r\n\r\nOK\r\n',
+        ),
         ("AT+CSMS=1", "\r\n+CSMS: 1,1,1\r\n\r\nOK\r\n"),
         ("AT+CMGF=?", "\r\n+CMGF: (0-1)\r\n\r\nOK\r\n"),
         ("AT+CMGF?", "\r\n+CMGF: 0\r\n\r\nOK\r\n"),
@@ -113,6 +118,8 @@ async def test_its_clock_is_the_one_it_was_given(terminal: Terminal) -> None:
         ("AT=", "ERROR", "+CME ERROR: 4", "+CME ERROR: not supported"),
         ("AT+CMGR=3", *["+CMS ERROR: 321"] * 3),
         ("AT+CMGS=3", *["+CMS ERROR: 304"] * 3),
+        ('AT+CPMS="SM","SR"', *["+CMS ERROR: 302"] * 3),
+        ("AT+CNMA", *["+CMS ERROR: 340"] * 3),
         ("AT+CMGW=20", *["+CMS ERROR: 302"] * 3),
     ],
 )
@@ -249,27 +256,6 @@ async def test_an_incoming_sms_may_be_shown_at_once(terminal: Terminal, modem: S
 
     assert (await terminal.until("\r\n")) + (await terminal.until("\r\n")) == b"\r\n+CMT: ,24\r\n"
     assert modem.stored == 0
-
-
-async def test_a_full_store_loses_what_comes_then(terminal: Terminal, modem: SimulatedModem) -> None:
-    for number in range(22):
-        modem.deliver("+6281100000000", f"Halo {number}")
-
-    assert modem.stored == 20
-    assert (modem.counters.incoming, modem.counters.incoming_lost) == (22, 2)
-    await terminal.whole("AT+CMGD=1,4")
-    assert modem.stored == 0
-
-
-async def test_a_status_report_comes_for_a_message_that_asks(terminal: Terminal, modem: SimulatedModem) -> None:
-    modem.change(status_report=0.001)
-    await terminal.whole("AT+CNMI=2,1,0,1,0")
-    for asks in (False, True):
-        (pdu,) = encode_submit(RECEIVER, "Kode", reference=0, life=300, status_report=asks)
-        await terminal.submit(pdu)
-    came = (await terminal.until("+CDS: 26\r\n")) + (await terminal.until("\r\n"))
-
-    assert came.decode().splitlines()[-1].startswith("0006010D91261832547698F0")  # TP-MR 1: the second one
 
 
 async def test_registration_changes_are_announced_to_who_asked(terminal: Terminal, modem: SimulatedModem) -> None:

@@ -6,7 +6,17 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from otpbroker.events import Bus, MessageChanged, ModemChanged, ModemGone, ModemState, ModemStatus, PartChanged
+from otpbroker.events import (
+    Bus,
+    DeliveryChanged,
+    MessageChanged,
+    ModemChanged,
+    ModemGone,
+    ModemState,
+    ModemStatus,
+    PartChanged,
+    SmsReceived,
+)
 from otpbroker.web.live import MESSAGES, WATCHES, Changes, Monitor
 
 SOON = 2.0
@@ -77,6 +87,24 @@ async def test_the_latest_messages_newest_first_each_in_its_last_state(bus: Bus,
     ids = [shown.id for shown in monitor.messages]
     assert ids == [str(number) for number in range(MESSAGES + 1, 1, -1)]
     assert {shown.id: shown.state for shown in monitor.messages}["10"] == "unknown"
+
+
+async def test_a_delivery_is_shown_with_its_message(bus: Bus, monitor: Monitor) -> None:
+    with monitor.watch() as watch:
+        await watch.changes(SOON)
+        bus.publish(message("a"))
+        await watch.changes(SOON)
+        bus.publish(DeliveryChanged("a", "delivered", "62812XXXXXX12", "m1", 0.0))
+        bus.publish(DeliveryChanged("long ago", "delivered", "62812XXXXXX12", "m1", 0.0))
+        assert await watch.changes(SOON) == Changes(messages=True)
+    assert [(shown.id, shown.state, shown.arrival) for shown in monitor.messages] == [("a", "sent", "delivered")]
+
+
+async def test_what_comes_in_changes_no_overview(bus: Bus, monitor: Monitor) -> None:
+    with monitor.watch() as watch:
+        await watch.changes(SOON)
+        bus.publish(SmsReceived("1", "m1", "BAXX", 1, 1, 0.0))
+        assert not await watch.changes(0.01)
 
 
 async def test_a_part_is_unhealthy_until_it_is_well(bus: Bus, monitor: Monitor) -> None:

@@ -10,6 +10,7 @@ from otpbroker.modem.simulator.ussd import Form, Screen
 from otpbroker.sms.ussd import Writing
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
+Statuses = Annotated[tuple[Annotated[int, Field(ge=0, le=255)], ...], Field(max_length=10)]
 Count = Annotated[int, Field(ge=0, le=100_000)]
 
 
@@ -56,6 +57,15 @@ class Behaviour:
     boot: Seconds = 0.1  # deaf for so long after a reset
     boot_told: bool = True  # says "SMS Ready" and the state of its SIM when it has restarted
     status_report: Seconds | None = None  # delay of +CDS after delivery, if the SMS asks for it; None: never
+    report_statuses: Statuses = (0,)  # TP-ST of the reports of one part, in their order
+    report_gap: Seconds = 0.0  # between two of them
+    receiver_statuses: Annotated[dict[str, Statuses], Field(max_length=1000)] = field(
+        default_factory=dict
+    )  # the same by receiver, digits only; (): none ever
+    phase_2_plus: bool = False  # +CSMS is 1 and stays so: +CMT and +CDS have to be acknowledged
+    acknowledge_within: Seconds = 17.0
+    redelivery: Seconds = 60.0  # until what was refused or not acknowledged is brought again
+    store_capacity: Annotated[int, Field(ge=1, le=255)] = 20  # of each memory
     ussd: Annotated[dict[str, str | Screen], Field(max_length=100)] = field(default_factory=dict)  # answer by code
     ussd_delay: Seconds = 0.0
     ussd_takes: Writing = Writing.PLAIN  # any other one is refused, or passed on as it stands
@@ -88,8 +98,9 @@ class Counters:
     resets: int = 0
     prompts: int = 0
     acknowledged: int = 0  # +CNMA
-    incoming: int = 0  # short messages and reports handed to the modem
-    incoming_lost: int = 0  # of these, those that found the store full
+    unacknowledged: int = 0  # no +CNMA came in time
+    incoming: int = 0  # short messages and reports that the network has brought
+    incoming_held: int = 0  # tries that found the store full
     ussd_cancelled: int = 0  # dialogues that the terminal ended
     ussd_clashes: int = 0  # messages that were to be sent in the middle of a dialogue
     octets_taken: int = 0  # input, also that of a silent modem

@@ -50,8 +50,9 @@ class ControlClient:
     async def reset(self, modem: str) -> None:
         await self.request("reset", modem)
 
-    async def deliver(self, modem: str, sender: str, text: str) -> None:
-        await self.request("deliver", modem, sender=sender, text=text)
+    async def deliver(self, modem: str, sender: str, text: str, parts: list[int] | None = None) -> None:
+        """A message from the network; `parts` of a long one: these alone, in this order of arrival."""
+        await self.request("deliver", modem, sender=sender, text=text, parts=parts)
 
     async def messages(self, after: int = 0) -> list[PhoneMessage]:
         """What came to the phone after a revision, oldest first."""

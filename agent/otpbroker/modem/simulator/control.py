@@ -5,7 +5,7 @@
     {"do": "card", "modem": "modem-1", "card": {...}}      -> {"ok": true}; card: fields of `SimCard`
     {"do": "fail" | "forget" | "reseat", "modem": ...}     -> {"ok": true}; see `SimulatedModem`
     {"do": "plug" | "unplug" | "reset", "modem": ...}      -> {"ok": true}
-    {"do": "deliver", "modem": ..., "sender": "+62...", "text": "..."} -> {"ok": true}
+    {"do": "deliver", "modem": ..., "sender": "+62...", "text": "..."} -> {"ok": true}; "parts": [2, 1]: these alone
     {"do": "messages", "after": 0}                         -> {"ok": true, "revision": n, "messages": [{...}, ...]}
     {"do": "wait", "receiver": "62...", "contains": "...", "after": 0, "within": 5.0}
                                                            -> {"ok": true, "message": {...}}
@@ -172,7 +172,7 @@ def _change_card(modem: SimulatedModem, request: Json) -> None:
 
 
 def _deliver(modem: SimulatedModem, request: Json) -> None:
-    modem.deliver(_string(request, "sender"), _string(request, "text"))
+    modem.deliver(_string(request, "sender"), _string(request, "text"), _parts(request))
 
 
 _ACTS: Mapping[str, Callable[[SimulatedModem, Json], object]] = {
@@ -192,6 +192,15 @@ def _string(request: Json, name: str, default: str | None = None) -> str:
     value = request.get(name, default)
     if not isinstance(value, str):
         raise RequestError(f"{name} must be a string")
+    return value
+
+
+def _parts(request: Json) -> list[int] | None:
+    value = request.get("parts")
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(type(part) is int for part in value):
+        raise RequestError("parts must be a list of whole numbers")
     return value
 
 

@@ -13,6 +13,7 @@ from otpbroker.modem.simulator.command_line import (
     body_of,
     commands_of,
 )
+from otpbroker.modem.simulator.deliveries import Deliveries
 from otpbroker.modem.simulator.disturbance import Disturbance
 from otpbroker.modem.simulator.equipment import Equipment
 from otpbroker.modem.simulator.lines import block
@@ -20,6 +21,7 @@ from otpbroker.modem.simulator.message_commands import execute
 from otpbroker.modem.simulator.network import Network
 from otpbroker.modem.simulator.phone import Part
 from otpbroker.modem.simulator.replies import (
+    Acknowledged,
     AtError,
     Cme,
     Cms,
@@ -28,12 +30,12 @@ from otpbroker.modem.simulator.replies import (
     RadioOff,
     Reply,
     Restart,
+    RoomMade,
     Ussd,
     UssdCancel,
 )
 from otpbroker.modem.simulator.timers import Timers
 from otpbroker.modem.simulator.ussd import UssdService
-from otpbroker.sms.submission import Sms
 
 _NUMERIC = {"OK": "0", "ERROR": "4"}
 
@@ -48,12 +50,14 @@ class Conversation:
         self,
         equipment: Equipment,
         network: Network,
+        deliveries: Deliveries,
         write: Callable[[bytes], None],
         unplug: Callable[[], None],
         dice: random.Random,
     ) -> None:
         self._equipment = equipment
         self._network = network
+        self._deliveries = deliveries
         self._write = write
         self._unplug = unplug
         self._dice = dice
@@ -66,6 +70,7 @@ class Conversation:
         self._late_timers = Timers()  # answers that the terminal may have given up
         self._ussd = UssdService(equipment, self.announce)
         self.obey(equipment.behaviour)
+        deliveries.attach(self.announce)
 
     def listen(self, octets: bytes) -> None:
         """What the terminal has written."""
@@ -103,16 +108,14 @@ class Conversation:
         self._prompt = None
         self._busy = False
         self._deaf = True
+        self._deliveries.detach()
         self._equipment.restart()
         self._equipment.counters.resets += 1
         self._timers.after(self._equipment.behaviour.boot, self._booted)
 
-    def deliver(self, pdu: str) -> None:
-        """A short message from the network, as `+CNMI` wants it shown."""
-        self._take_in("+CMT: ,", "+CMTI", pdu, self._equipment.settings.cnmi[1], direct=(2, 3))
-
     def close(self) -> None:
         self._deaf = True
+        self._deliveries.detach()
         self._ussd.clear()
         self._timers.cancel()
         self._late_timers.cancel()
@@ -123,6 +126,7 @@ class Conversation:
         if self._equipment.behaviour.boot_told:
             self._tell_card()
             self.announce("SMS Ready")
+        self._deliveries.attach(self.announce)
 
     def _tell_card(self) -> None:
         sim = self._equipment.sim
@@ -186,6 +190,10 @@ class Conversation:
                     self._late_timers.cancel()
                 case Restart():
                     self.restart()
+                case Acknowledged(kept):
+                    self._deliveries.acknowledged(kept=kept)
+                case RoomMade():
+                    self._deliveries.bring_again()
 
     def _show(self, prompt: Prompt) -> None:
         fate = self._next_fate()
@@ -243,8 +251,8 @@ class Conversation:
             return
         reference = equipment.next_reference()
         self._network.carry(equipment.identity.name, part)
-        if part.status_report and equipment.behaviour.status_report is not None:
-            self._timers.after(equipment.behaviour.status_report, lambda: self._report(part.receiver, reference))
+        if part.status_report:
+            self._report(part, reference)
         sent: list[Lines] = [(f"+CMGS: {reference}",)]
         match fate:
             case Fate.LOST_OK:
@@ -256,21 +264,16 @@ class Conversation:
             case _:
                 self._answer(sent, "OK")
 
-    def _report(self, receiver: str, reference: int) -> None:
-        pdu = self._network.status_report(receiver, reference)
-        self._take_in("+CDS: ", "+CDSI", pdu, self._equipment.settings.cnmi[3], direct=(1,))
-
-    def _take_in(self, shown: str, stored: str, pdu: str, mode: int, *, direct: tuple[int, ...]) -> None:
-        counters = self._equipment.counters
-        counters.incoming += 1
-        if mode in direct:
-            self.announce(f"{shown}{Sms.tpdu_length(pdu)}", pdu)
+    def _report(self, part: Part, reference: int) -> None:
+        """The service centre tells what became of a part, perhaps more than once."""
+        behaviour = self._equipment.behaviour
+        if behaviour.status_report is None:
             return
-        index = self._equipment.keep(pdu)
-        if index is None:
-            counters.incoming_lost += 1
-        elif mode:
-            self.announce(f'{stored}: "SM",{index}')
+        sent_at = self._network.now()
+        statuses = behaviour.receiver_statuses.get(part.receiver, behaviour.report_statuses)
+        for number, status in enumerate(statuses):
+            pdu = self._network.status_report(part.receiver, reference, sent_at=sent_at, status=status)
+            self._deliveries.after(behaviour.status_report + number * behaviour.report_gap, pdu, report=True)
 
     def _hold(self, seconds: float, act: Callable[[], None]) -> None:
         """Act after a time in which the modem takes no further command; at once if there is none."""

@@ -6,10 +6,10 @@ from datetime import datetime
 from otpbroker.clock import Clock
 from otpbroker.modem.simulator.behaviour import Behaviour, Counters
 from otpbroker.modem.simulator.identity import Identity
+from otpbroker.modem.simulator.message_store import SIM, MessageStore
 from otpbroker.modem.simulator.replies import AtError, Cme, Cms
 from otpbroker.modem.simulator.sim_card import SimCard
 
-STORE_CAPACITY = 20
 HOME, ROAMING = 1, 5
 
 
@@ -24,17 +24,10 @@ class Settings:
     charset: str = "IRA"
     cnmi: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     operator_format: int = 0
+    memories: tuple[str, str, str] = (SIM, SIM, SIM)  # of +CPMS: for reading, for writing, for what comes in
 
     def number(self, name: str) -> int:
         return self.numbers.get(name, 0)
-
-
-@dataclass(slots=True)
-class Stored:
-    """One entry of the message store; `unread` falls when it is listed."""
-
-    pdu: str
-    unread: bool = True
 
 
 @dataclass(slots=True)
@@ -47,7 +40,8 @@ class Equipment:
     clock: Clock
     counters: Counters = field(default_factory=Counters)
     settings: Settings = field(default_factory=Settings)
-    store: dict[int, Stored] = field(default_factory=dict)
+    store: MessageStore = field(default_factory=MessageStore)
+    acknowledgement_due: bool = False  # +CNMA is awaited
     smsc: str | None = None  # set by AT+CSCA, None: the card's own
     radio_on: bool = True
     _reference: int = 255
@@ -102,12 +96,10 @@ class Equipment:
         self._reference = (self._reference + 1) % 256
         return self._reference
 
-    def keep(self, pdu: str) -> int | None:
-        """Store an incoming message; its index, or None if the store is full."""
-        free = next((at for at in range(1, STORE_CAPACITY + 1) if at not in self.store), None)
-        if free is not None:
-            self.store[free] = Stored(pdu)
-        return free
+    @property
+    def message_service(self) -> int:
+        """<service> of `+CSMS`; 1: what is shown directly has to be acknowledged."""
+        return 1 if self.behaviour.phase_2_plus else self.settings.number("+CSMS")
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.clock.now()).astimezone()

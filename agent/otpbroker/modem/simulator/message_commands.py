@@ -1,15 +1,16 @@
 """Commands of 3GPP TS 27.005: short messages in PDU mode, and `+CMGS` in text mode."""
 
 from otpbroker.modem.simulator.command_line import AtCommand, Kind
-from otpbroker.modem.simulator.equipment import STORE_CAPACITY, Equipment
+from otpbroker.modem.simulator.equipment import Equipment
 from otpbroker.modem.simulator.general_commands import GENERAL, Handler, number, parameter
-from otpbroker.modem.simulator.replies import AtError, Cme, Cms, Lines, Prompt, Reply
+from otpbroker.modem.simulator.message_store import FOR_READING, FOR_RECEIVING
+from otpbroker.modem.simulator.replies import Acknowledged, AtError, Cme, Cms, Lines, Prompt, Reply, RoomMade
 from otpbroker.sms.submission import Sms
 
 PDU_MODE, TEXT_MODE = 0, 1
 
 _RECEIVED_UNREAD, _RECEIVED_READ, _ALL = 0, 1, 4
-_STORES = ("SM", "ME", "MT")
+_MEMORIES = (FOR_READING, FOR_RECEIVING, FOR_RECEIVING)
 _CNMI_HIGHEST = (3, 3, 3, 2, 1)
 
 
@@ -41,25 +42,31 @@ def _message_service(modem: Equipment, command: AtCommand) -> Lines:
         case Kind.TEST:
             return ("+CSMS: (0,1)",)
         case Kind.READ:
-            return (f"+CSMS: {modem.settings.number('+CSMS')},1,1,1",)
+            return (f"+CSMS: {modem.message_service},1,1,1",)
     service = number(command.values, 0)
-    if service > 1:
+    if service > 1 or (modem.behaviour.phase_2_plus and not service):
         raise AtError(Cms.NOT_SUPPORTED)
     modem.settings.numbers["+CSMS"] = service
     return ("+CSMS: 1,1,1",)
 
 
 def _preferred_store(modem: Equipment, command: AtCommand) -> Lines:
-    used = f"{len(modem.store)},{STORE_CAPACITY}"
+    def fill(name: str) -> str:
+        return f"{modem.store.used(name)},{modem.store.total(name, modem.behaviour.store_capacity)}"
+
+    now = modem.settings.memories
     match command.kind:
         case Kind.TEST:
-            names = "({})".format(",".join(f'"{name}"' for name in _STORES))
-            return (f"+CPMS: {names},{names},{names}",)
+            lists = (",".join(f'"{name}"' for name in names) for names in _MEMORIES)
+            return ("+CPMS: ({}),({}),({})".format(*lists),)
         case Kind.READ:
-            return (f'+CPMS: "SM",{used},"SM",{used},"SM",{used}',)
-    if not set(command.values) <= {*_STORES, ""}:
+            return ("+CPMS: " + ",".join(f'"{name}",{fill(name)}' for name in now),)
+    wanted = (*command.values, "", "", "")[:3]
+    if any(name and name not in known for name, known in zip(wanted, _MEMORIES, strict=True)):
         raise AtError(Cms.NOT_ALLOWED)
-    return (f"+CPMS: {used},{used},{used}",)
+    first, second, third = (name or before for name, before in zip(wanted, now, strict=True))
+    modem.settings.memories = first, second, third
+    return ("+CPMS: " + ",".join(map(fill, modem.settings.memories)),)
 
 
 def _indications(modem: Equipment, command: AtCommand) -> Lines:
@@ -106,7 +113,7 @@ def _list(modem: Equipment, command: AtCommand) -> Lines:
         raise AtError(Cms.NOT_SUPPORTED)
     wanted = number(command.values, 0)
     lines: list[str] = []
-    for index, entry in sorted(modem.store.items()):
+    for index, entry in modem.store.entries(modem.settings.memories[0]):
         status = _RECEIVED_UNREAD if entry.unread else _RECEIVED_READ
         if wanted in {status, _ALL}:
             entry.unread = False
@@ -117,7 +124,7 @@ def _list(modem: Equipment, command: AtCommand) -> Lines:
 def _read(modem: Equipment, command: AtCommand) -> Lines:
     if command.kind is Kind.TEST:
         return ()
-    entry = modem.store.get(number(command.values, 0))
+    entry = modem.store.find(modem.settings.memories[0], number(command.values, 0))
     if entry is None:
         raise AtError(Cms.INVALID_INDEX)
     if modem.settings.number("+CMGF") == TEXT_MODE:
@@ -127,22 +134,28 @@ def _read(modem: Equipment, command: AtCommand) -> Lines:
     return f"+CMGR: {status},,{Sms.tpdu_length(entry.pdu)}", entry.pdu
 
 
-def _delete(modem: Equipment, command: AtCommand) -> Lines:
+def _delete(modem: Equipment, command: AtCommand) -> Reply:
+    memory = modem.settings.memories[0]
+    there = list(modem.store.entries(memory))
     if command.kind is Kind.TEST:
-        places = ",".join(str(index) for index in sorted(modem.store))
-        return (f"+CMGD: ({places}),(0-4)",)
+        return ("+CMGD: ({}),(0-4)".format(",".join(str(index) for index, _ in there)),)
     index, flag = number(command.values, 0), number(command.values, 1)
-    if flag == 0 and modem.store.pop(index, None) is None:
+    if flag == 0 and not modem.store.remove(memory, index):
         raise AtError(Cms.INVALID_INDEX)
-    if flag > 0:
-        modem.store = {} if flag == 4 else {at: kept for at, kept in modem.store.items() if kept.unread}
-    return ()
+    for at, entry in there:
+        if flag == 4 or (flag > 0 and not entry.unread):
+            modem.store.remove(memory, at)
+    return RoomMade()
 
 
-def _acknowledge(modem: Equipment, command: AtCommand) -> Lines:
-    if command.kind is not Kind.TEST:
-        modem.counters.acknowledged += 1
-    return ()
+def _acknowledge(modem: Equipment, command: AtCommand) -> Reply:
+    """3GPP TS 27.005 section 4.7; without a PDU of the terminal's own."""
+    if command.kind is Kind.TEST:
+        return ("+CNMA: (0-2)",)
+    if not modem.acknowledgement_due:
+        raise AtError(Cms.NO_ACKNOWLEDGEMENT_EXPECTED)
+    modem.counters.acknowledged += 1
+    return Acknowledged(kept=number(command.values, 0) < 2)
 
 
 _HANDLERS: dict[str, Handler] = GENERAL | {

@@ -1,12 +1,13 @@
 """One simulated GSM modem on a pty."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from otpbroker.clock import Clock
 from otpbroker.modem.simulator.behaviour import Behaviour, Counters
 from otpbroker.modem.simulator.conversation import Conversation
+from otpbroker.modem.simulator.deliveries import Deliveries
 from otpbroker.modem.simulator.equipment import Equipment, Settings
 from otpbroker.modem.simulator.identity import Identity
 from otpbroker.modem.simulator.network import Network
@@ -37,6 +38,7 @@ class SimulatedModem:
     ) -> None:
         self._equipment = Equipment(identity, sim or SimCard(), behaviour or Behaviour(), clock or Clock())
         self._network = Network(phone, self._equipment.clock, lambda: self.identity.msisdn)
+        self._deliveries = Deliveries(self._equipment)
         # Drawn for air times and noise: the same modem misbehaves alike in each run.
         self._dice = random.Random(identity.name)  # noqa: S311 - nothing here is secret
         self._link: Path | None = None
@@ -64,7 +66,7 @@ class SimulatedModem:
 
     @property
     def stored(self) -> int:
-        """Messages in its own store."""
+        """Messages and reports in its own store."""
         return len(self._equipment.store)
 
     @property
@@ -100,7 +102,9 @@ class SimulatedModem:
         self._on_unplug = on_unplug
         self._equipment.restart()
         self._port = PtyPort(self._listen, self._link)
-        self._conversation = Conversation(self._equipment, self._network, self._write, self.unplug, self._dice)
+        self._conversation = Conversation(
+            self._equipment, self._network, self._deliveries, self._write, self.unplug, self._dice
+        )
         return self._port.path if self._link is None else str(self._link)
 
     def unplug(self) -> None:
@@ -152,9 +156,18 @@ class SimulatedModem:
             raise ValueError("pull both modems out first")
         self._equipment.swap_cards(other._equipment)  # noqa: SLF001 # another one of this class
 
-    def deliver(self, sender: str, text: str) -> None:
-        """A short message from the network; raises `Unplugged`, or `ValueError` if it exceeds one part."""
-        self._plugged().deliver(self._network.deliver(sender, text))
+    def deliver(self, sender: str, text: str, parts: Sequence[int] | None = None) -> None:
+        """A message from the network; `parts` of a long one, counted from 1, in their order of arrival; None: all.
+
+        Raises `Unplugged`, or `ValueError` for what can't be sent.
+        """
+        self._plugged()
+        pdus = self._network.deliver(sender, text)
+        wanted = range(1, len(pdus) + 1) if parts is None else parts
+        if not all(1 <= part <= len(pdus) for part in wanted):
+            raise ValueError(f"parts: the message has {len(pdus)}")
+        for part in wanted:
+            self._deliveries.bring(pdus[part - 1], report=False)
 
     def _plugged(self) -> Conversation:
         if self._conversation is None:

@@ -6,19 +6,14 @@ from datetime import datetime
 from otpbroker.clock import Clock
 from otpbroker.modem.simulator.phone import Part, Phone
 from otpbroker.modem.simulator.replies import Prompt
-from otpbroker.sms.address import encode_address, parse_address, receiver_address
-from otpbroker.sms.data_coding import DCS_OF
+from otpbroker.sms.address import receiver_address
+from otpbroker.sms.deliver import encode_deliver
+from otpbroker.sms.reference import References
 from otpbroker.sms.segment import segment
+from otpbroker.sms.status_report import encode_status_report
 from otpbroker.sms.submission import Sms
 from otpbroker.sms.submit import decode_submit
-from otpbroker.sms.timestamp import encode_timestamp
-from otpbroker.sms.user_data import UserData, encode_user_data
-
-_NO_SMSC = b"\0"
-_DELIVER = 0x04  # TP-MTI 0, no more messages to come (3GPP TS 23.040 section 9.2.2.1)
-_STATUS_REPORT = 0x06  # TP-MTI 2, no more messages to come (section 9.2.2.3)
-_PROTOCOL = 0  # TP-PID
-_RECEIVED = 0  # TP-ST
+from otpbroker.sms.user_data import UserData
 
 
 def decode_text(written: str, charset: str) -> str:
@@ -36,6 +31,7 @@ class Network:
         self._phone = phone
         self._clock = clock
         self._number = number
+        self._references = References()
 
     def read(self, prompt: Prompt, written: str, charset: str) -> Part:
         """What the terminal wrote behind the prompt of `+CMGS`; raises `ValueError` for what is no message."""
@@ -54,27 +50,22 @@ class Network:
         """Bring a part to its recipient."""
         self._phone.receive(modem, part, self._number())
 
-    def deliver(self, sender: str, text: str) -> str:
-        """An SMS-DELIVER in one part; raises `ValueError` if it would need more."""
-        user_data = _one_part(text)
-        tpdu = (
-            bytes((_DELIVER,))
-            + encode_address(parse_address(sender))
-            + bytes((_PROTOCOL, DCS_OF[user_data.alphabet]))
-            + self._timestamp()
-            + encode_user_data(user_data)
+    def deliver(self, sender: str, text: str) -> tuple[str, ...]:
+        """The parts of a message to the modem as SMS-DELIVER; raises `ValueError` for what can't be one."""
+        return encode_deliver(sender, text, sent_at=self.now(), reference=self._references.allocate(sender))
+
+    def status_report(self, receiver: str, reference: int, *, sent_at: datetime, status: int) -> str:
+        """An SMS-STATUS-REPORT on the message with this TP-MR; `status` is TP-ST."""
+        return encode_status_report(
+            str(receiver_address(receiver)),
+            reference=reference,
+            sent_at=sent_at,
+            discharged_at=self.now(),
+            status=status,
         )
-        return (_NO_SMSC + tpdu).hex().upper()
 
-    def status_report(self, receiver: str, reference: int) -> str:
-        """An SMS-STATUS-REPORT: the message with this TP-MR was received."""
-        now = self._timestamp()
-        recipient = encode_address(receiver_address(receiver))
-        tpdu = bytes((_STATUS_REPORT, reference)) + recipient + now + now + bytes((_RECEIVED,))
-        return (_NO_SMSC + tpdu).hex().upper()
-
-    def _timestamp(self) -> bytes:
-        return encode_timestamp(datetime.fromtimestamp(self._clock.now()).astimezone())
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now()).astimezone()
 
 
 def _text_mode_part(receiver: str, text: str) -> Part:

@@ -29,6 +29,7 @@ class Cms(IntEnum):
     PUK_REQUIRED = 316
     SIM_FAILURE = 313
     INVALID_INDEX = 321
+    NO_ACKNOWLEDGEMENT_EXPECTED = 340
     SMSC_UNKNOWN = 330
     NO_NETWORK = 331
 
@@ -83,5 +84,17 @@ class RadioOff:
     """OK; what the network still owed an answer is over."""
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """OK; what was shown is the terminal's, or (not `kept`) is to come again."""
+
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoomMade:
+    """OK; the message store has room again."""
+
+
 Lines = tuple[str, ...]
-Reply = Lines | Prompt | Ussd | UssdCancel | Restart | RadioOff
+Reply = Lines | Prompt | Ussd | UssdCancel | Restart | RadioOff | Acknowledged | RoomMade

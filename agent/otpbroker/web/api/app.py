@@ -11,14 +11,21 @@ from otpbroker.errors import OtpBrokerError
 from otpbroker.messaging.wire import LARGEST_BODY
 from otpbroker.web.access import Access, Unauthenticated
 from otpbroker.web.api import blocklist, historic, history, messages, modems, openapi, otp, problem, ussd
-from otpbroker.web.api.core import Core
+from otpbroker.web.api.core import Core, Inbox
 from otpbroker.web.api.identity import Identify, identify_with
+from otpbroker.web.api.inbox import blueprint as inbox_blueprint
 
 _PREFIX = "/api/v1"
 
 
 def create_api_app(
-    *, config: Callable[[], Config], core: Core, past: history.History, access: Access, clock: Clock
+    *,
+    config: Callable[[], Config],
+    core: Core,
+    inbox: Inbox,
+    past: history.History,
+    access: Access,
+    clock: Clock,
 ) -> Quart:
     """The application; one serves any number of listeners.
 
@@ -29,7 +36,7 @@ def create_api_app(
     app.url_map.merge_slashes = False
     identify = identify_with(access)
 
-    app.register_blueprint(_modern(config, core, past, clock, identify), url_prefix=_PREFIX)
+    app.register_blueprint(_modern(config, core, inbox, past, clock, identify), url_prefix=_PREFIX)
     app.register_blueprint(historic.blueprint(config, core, identify))
     app.add_url_rule("/ping", "ping", _ping, strict_slashes=False, provide_automatic_options=False)
     app.after_request(_harden)
@@ -38,7 +45,12 @@ def create_api_app(
 
 
 def _modern(
-    config: Callable[[], Config], core: Core, past: history.History, clock: Clock, identify: Identify
+    config: Callable[[], Config],
+    core: Core,
+    inbox: Inbox,
+    past: history.History,
+    clock: Clock,
+    identify: Identify,
 ) -> Blueprint:
     """Everything under `/api/v1`; all but its description and the ping need credentials."""
     public = Blueprint("public", __name__)
@@ -51,6 +63,7 @@ def _modern(
         otp.blueprint(core, clock),
         blocklist.blueprint(config, core),
         modems.blueprint(core),
+        inbox_blueprint(core, inbox, clock),
         history.blueprint(core, past),
         ussd.blueprint(core),
     ):

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from otpbroker.messaging.command import Command, Origin
 from otpbroker.messaging.outcome import Outcome, Result
+from otpbroker.messaging.received import Received
 
 
 class Blocklist(Protocol):
@@ -14,6 +15,16 @@ class Blocklist(Protocol):
     def blocked(self, receiver: str) -> bool: ...
 
     def entries(self, offset: int = 0, limit: int = 100) -> list[str]: ...
+
+
+class Inbox(Protocol):
+    """Messages from the network, see `messaging.inbox.Inbox`."""
+
+    async def page(self, *, modem_id: str | None = None, after: str = "", limit: int = 100) -> list[Received]: ...
+
+    async def get(self, message_id: str) -> Received | None: ...
+
+    async def delete(self, message_id: str) -> bool: ...
 
 
 class Core(Protocol):

@@ -21,29 +21,18 @@ def blueprint(core: Core, clock: Clock) -> Blueprint:
     @messages.post("/messages")
     async def send() -> Response:
         wanted = await read_body(MessageRequest)
-        preference = parse_prefer(request.headers.get("Prefer"))
         if wanted.modem_id is not None:
-            await _check_modem(core, wanted.modem_id)
+            await check_modem(core, wanted.modem_id)
         command = SendSms(
             receiver=wanted.receiver,
             text=wanted.text,
-            id=_id(wanted),
+            id=key_of(wanted.id),
             expires_at=wanted.expiry(clock.now()),
             modem_id=wanted.modem_id,
+            status_report=wanted.status_report,
             strict_id=True,
         )
-        try:
-            outcome = await ask(core, command, Outcome, wait=preference.wait)
-        except Rejected as error:
-            if error.field == "message":  # the core's word for it
-                error.field = "text"
-            raise
-        return respond(
-            Message.of(outcome),
-            status_of(outcome),
-            location=f"/api/v1/messages/{outcome.id}",
-            preference=preference,
-        )
+        return await submit(core, command)
 
     @messages.get("/messages/<message_id>")
     async def show(message_id: str) -> Response:
@@ -56,6 +45,23 @@ def blueprint(core: Core, clock: Clock) -> Blueprint:
     return messages
 
 
+async def submit(core: Core, command: SendSms) -> Response:
+    """The response to a message of this request, which may say by `Prefer` how long it waits."""
+    preference = parse_prefer(request.headers.get("Prefer"))
+    try:
+        outcome = await ask(core, command, Outcome, wait=preference.wait)
+    except Rejected as error:
+        if error.field == "message":  # the core's word for it
+            error.field = "text"
+        raise
+    return respond(
+        Message.of(outcome),
+        status_of(outcome),
+        location=f"/api/v1/messages/{outcome.id}",
+        preference=preference,
+    )
+
+
 def status_of(outcome: Outcome) -> HTTPStatus:
     """201 for a new message whose outcome is final, 200 for a repeated one, 202 while it is open."""
     if not outcome.state.final:
@@ -63,20 +69,20 @@ def status_of(outcome: Outcome) -> HTTPStatus:
     return HTTPStatus.OK if outcome.duplicate else HTTPStatus.CREATED
 
 
-def _id(wanted: MessageRequest) -> str | None:
+def key_of(body_id: str | None) -> str | None:
     """The idempotency key from the body or the `Idempotency-Key` header, which may be in quotes (RFC 8941)."""
     header = request.headers.get("Idempotency-Key")
     if header is None:
-        return wanted.id
+        return body_id
     key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
     if not 1 <= len(key) <= 128 or not key.isascii() or not key.isprintable() or " " in key:
         raise Rejected("invalid-request", "must be 1 to 128 visible ASCII characters", field="Idempotency-Key")
-    if wanted.id not in {None, key}:
+    if body_id not in {None, key}:
         raise Rejected("invalid-request", "differs from the Idempotency-Key header", field="id")
     return key
 
 
-async def _check_modem(core: Core, modem_id: str) -> None:
+async def check_modem(core: Core, modem_id: str) -> None:
     """A named modem carries any message; so its flag for messages of the API is checked here."""
     found = await ask(core, ListModems(), ModemList)
     modem = next((status for status in found.modems if status.id == modem_id), None)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from otpbroker.events import ModemState, ModemStatus
-from otpbroker.messaging.outcome import OtpRequested, OtpVerified, Outcome, State, Verdict
+from otpbroker.messaging.outcome import Arrival, OtpRequested, OtpVerified, Outcome, Receipt, State, Verdict
 
 LONGEST_LIFE = 7 * 86400
 
@@ -29,6 +29,9 @@ MessageId = Annotated[
 Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{1,64}$")]
 Lifetime = Annotated[int, Field(ge=1, le=LONGEST_LIFE, description="seconds from now")]
 ModemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+StatusReport = Annotated[
+    bool | None, Field(description="ask the network for delivery reports; absent: as the device is configured")
+]
 Text = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
 
 Model = TypeVar("Model", bound="Body")
@@ -64,6 +67,7 @@ class MessageRequest(Expiring):
     text: Text
     id: MessageId | None = None
     modem_id: ModemId | None = Field(None, description="send by this modem alone")
+    status_report: StatusReport = None
 
 
 class OtpRequest(Expiring):
@@ -94,6 +98,22 @@ class Fault(BaseModel):
     detail: str
 
 
+class Delivery(BaseModel):
+    """What the recipient's network reported of a message after it was sent; `delivered` means every part."""
+
+    state: Arrival
+    parts_delivered: int
+    changed_at: datetime | None = Field(description="of the last report")
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> Self:
+        return cls(
+            state=receipt.arrival,
+            parts_delivered=receipt.parts.count(Arrival.DELIVERED),
+            changed_at=None if receipt.at is None else _utc(receipt.at),
+        )
+
+
 class Message(BaseModel):
     """A message's state; never its text. `sent` means that the modem gave a reference for each part."""
 
@@ -109,6 +129,7 @@ class Message(BaseModel):
     encoding: str
     modem_id: str | None
     references: list[int]
+    delivery: Delivery | None = Field(description="null: no delivery report was asked for, or nothing was sent")
     duplicate: bool = Field(description="an earlier request with this id had been accepted; nothing new was sent")
     error: Fault | None
 
@@ -127,6 +148,7 @@ class Message(BaseModel):
             encoding=outcome.encoding,
             modem_id=outcome.modem_id,
             references=list(outcome.references),
+            delivery=Delivery.of(outcome.receipt) if outcome.receipt else None,
             duplicate=outcome.duplicate,
             error=Fault(code=outcome.error, detail=outcome.detail) if outcome.error else None,
         )

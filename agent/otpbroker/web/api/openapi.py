@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from quart import Response
 
 from otpbroker import __version__
-from otpbroker.web.api import models, models_history, models_modem, models_ussd
+from otpbroker.web.api import inbox, models, models_history, models_inbox, models_modem, models_ussd
 from otpbroker.web.api.blocklist import LONGEST_PAGE
 from otpbroker.web.api.history import LONGEST as LONGEST_HISTORY
 from otpbroker.web.api.problem import CONTENT_TYPE, Problem
@@ -20,6 +20,7 @@ _REQUESTS: tuple[type[BaseModel], ...] = (
     models.MessageRequest,
     models.OtpRequest,
     models.OtpVerification,
+    models_inbox.Reply,
     models_ussd.UssdRequest,
     models_ussd.UssdReply,
 )
@@ -31,6 +32,8 @@ _RESPONSES: tuple[type[BaseModel], ...] = (
     models.BlocklistPage,
     models.Modems,
     models_modem.ModemDetails,
+    models_inbox.InboxMessage,
+    models_inbox.InboxPage,
     models_history.ModemHistory,
     models_ussd.Ussd,
     Problem,
@@ -185,6 +188,7 @@ def _paths() -> Json:
                 [receiver],
             ),
         },
+        **_inbox_paths(message_states, idempotency),
         "/modems": {"get": _operation("listModems", "The modems", {"200": _gives(models.Modems, "all")}, (), [])},
         "/modems/{modem_id}": {
             "get": _operation(
@@ -249,6 +253,53 @@ def _paths() -> Json:
     }
 
 
+def _inbox_paths(message_states: Json, idempotency: Json) -> Json:
+    """They need the right `inbox`."""
+    message = _in_path("id", "from the list")
+    cursor = {"type": "string", "pattern": "^[0-9a-f]{17}$"}
+    return {
+        "/inbox": {
+            "get": _operation(
+                "listReceived",
+                "What came in by SMS, in order of arrival",
+                {"200": _gives(models_inbox.InboxPage, "a page of it")},
+                ("422",),
+                [
+                    _query("modem_id", {"type": "string"}, "of this modem alone"),
+                    _query("after", cursor, "the id of the last message that is known"),
+                    _in_query("limit", inbox.LONGEST_PAGE, 1, inbox.LONGEST_PAGE),
+                ],
+            )
+        },
+        "/inbox/{id}": {
+            "get": _operation(
+                "getReceived",
+                "One message",
+                {"200": _gives(models_inbox.InboxMessage, "the message")},
+                ("404",),
+                [message],
+            ),
+            "delete": _operation(
+                "deleteReceived",
+                "Delete a message from the device",
+                {"204": {"description": "it is gone"}},
+                ("404",),
+                [message],
+            ),
+        },
+        "/inbox/{id}/reply": {
+            "post": _operation(
+                "replyToReceived",
+                "Send a message to the sender, by the modem that received",
+                message_states,
+                (*_WITH_BODY, "404"),
+                [message, _PREFER, idempotency],
+                models_inbox.Reply,
+            )
+        },
+    }
+
+
 def _operation(
     name: str,
     summary: str,
@@ -287,5 +338,9 @@ def _in_path(name: str, description: str) -> Json:
 
 
 def _in_query(name: str, default: int, lowest: int, highest: int) -> Json:
-    schema = {"type": "integer", "default": default, "minimum": lowest, "maximum": highest}
-    return {"name": name, "in": "query", "schema": schema}
+    return _query(name, {"type": "integer", "default": default, "minimum": lowest, "maximum": highest})
+
+
+def _query(name: str, schema: Json, description: str = "") -> Json:
+    described = {"name": name, "in": "query", "schema": schema}
+    return described | {"description": description} if description else described

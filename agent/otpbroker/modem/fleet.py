@@ -16,7 +16,7 @@ from otpbroker.modem.sim import PinMemory
 
 log = logging.getLogger(__name__)
 
-_NO_NEW_START = {"name", "prefixes", "default", "send_from_api"}
+_NO_NEW_START = {"name", "prefixes", "default", "send_from_api", "limits", "tariff"}
 
 
 class Fleet:

@@ -44,6 +44,24 @@ def test_an_empty_document_is_every_default() -> None:
         ("modems: [{id: a, port: /dev/x, pin: '12'}]", "modems.0.pin"),
         ("modems: [{id: a, usb: '1-1.2:1.0'}]", "modems.0.usb"),
         ("modems: [{id: a, port: /dev/x, smsc: 'x'}]", "modems.0.smsc"),
+        ("modems: [{id: a, port: /dev/x, limits: {per_day: -1}}]", "modems.0.limits.per_day"),
+        ("modems: [{id: a, port: /dev/x, limits: {per_week: 7}}]", "modems.0.limits.per_week"),
+        ("modems: [{id: a, port: /dev/x, limits: {pause: .nan}}]", "modems.0.limits.pause"),
+        ("modems: [{id: a, port: /dev/x, tariff: {}}]", "modems.0.tariff.price"),
+        ("modems: [{id: a, port: /dev/x, tariff: {price: Rp 350}}]", "modems.0.tariff.price"),
+        ("modems: [{id: a, port: /dev/x, tariff: {price: true}}]", "modems.0.tariff.price"),
+        ("modems: [{id: a, port: /dev/x, tariff: {price: .inf}}]", "modems.0.tariff.price"),
+        ("modems: [{id: a, port: /dev/x, tariff: {price: -1}}]", "modems.0.tariff.price"),
+        ("modems: [{id: a, port: /dev/x, tariff: {price: 0.00001}}]", "modems.0.tariff.price"),
+        (
+            "modems: [{id: a, port: /dev/x, tariff: {price: 1, prices: [{prefixes: ['0871', 08a], price: 1}]}}]",
+            "modems.0.tariff.prices.0.prefixes.1",
+        ),
+        (
+            "modems: [{id: a, port: /dev/x, tariff: {price: 1, promo: {after: 5, price: 1, per: week}}}]",
+            "modems.0.tariff.promo.per",
+        ),
+        ("sms: {routing: fastest}", "sms.routing"),
         ("api: {http: {address: everywhere}}", "api.http.address"),
         ("api: {http: {port: 70000}}", "api.http.port"),
         ("api: {message_path: ../etc}", "api.message_path"),
@@ -104,6 +122,7 @@ def test_what_is_no_document_is_told_with_its_place(text: str, words: str) -> No
     "text",
     [
         "modems: [{id: a, port: /dev/x}, {id: a, port: /dev/y}]",
+        "modems: [{id: a, port: /dev/x, tariff: {price: 1, prices: [{prefixes: ['08', '08'], price: 1}]}}]",
         "modems: [{id: a, port: /dev/x}, {id: b, port: /dev/x}]",
         f"api: {{users: [{{username: u, password: '{HASH}'}}, {{username: u, password: '{HASH}'}}]}}",
     ],
@@ -111,6 +130,27 @@ def test_what_is_no_document_is_told_with_its_place(text: str, words: str) -> No
 def test_two_of_one_name_are_refused(text: str) -> None:
     with pytest.raises(Misconfigured, match="is there twice"):
         validate(parse(text), SEALER)
+
+
+@pytest.mark.parametrize(
+    ("written", "price", "dumped"),
+    [
+        ("350", "350", "350"),
+        ("350.00", "350", "350"),
+        ("0.1", "0.1", "'0.1'"),  # a float in YAML, and exact all the same
+        ("'0.0790'", "0.079", "'0.079'"),
+        ("0", "0", "0"),
+        ("1e3", "1000", "1000"),
+        ("1000000", "1000000", "1000000"),
+    ],
+)
+def test_money_is_exact_and_is_written_in_one_way(written: str, price: str, dumped: str) -> None:
+    config = validate(parse(f"modems: [{{id: a, port: /dev/x, tariff: {{price: {written}}}}}]"), SEALER)
+    tariff = config.modems[0].tariff
+    assert tariff is not None
+    assert str(tariff.price) == price
+    assert f"price: {dumped}\n" in dump(config, SEALER)
+    assert validate(parse(dump(config, SEALER)), SEALER) == config
 
 
 class TestSalvage:

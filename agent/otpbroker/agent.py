@@ -16,7 +16,9 @@ from otpbroker.messaging.blocklist import Blocklist
 from otpbroker.messaging.dispatcher import Dispatcher
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Journal
+from otpbroker.messaging.limits import Allowances
 from otpbroker.messaging.report import Report
+from otpbroker.messaging.usage import UsageLog
 from otpbroker.modem.fleet import Fleet
 from otpbroker.modem.sim import PinMemory
 from otpbroker.sealing import key_file
@@ -62,6 +64,8 @@ class Agent:
         self._journal = Journal(folders.runtime)
         self._report = Report(folders.log, self._journal, lambda: store.config.sms.report_days)
         self._in_air = InAir()
+        self._usage = UsageLog(self._journal.usage, folders.state / "sent-parts.json", self._clock)
+        self._limits = Allowances(self._usage, self._clock)
         pins = PinMemory(folders.state / "refused-pins", key_file(folders.key))
         self.fleet = Fleet(self.bus, self._clock.now, self._in_air, self._senders_changed, pins=pins)
         self.dispatcher = Dispatcher(
@@ -69,6 +73,7 @@ class Agent:
             fleet=self.fleet,
             in_air=self._in_air,
             journal=self._journal,
+            limits=self._limits,
             blocklist=Blocklist.load(folders.state / "blocklist.txt"),
             report=self._report,
             bus=self.bus,
@@ -93,6 +98,7 @@ class Agent:
                     "dispatcher": self.dispatcher.run,
                     "modems": self._run_fleet,
                     "report": self._report.run,
+                    "usage": lambda: self._usage.run(self._limits.usage),
                     "monitor": monitor.run,
                 }
             )

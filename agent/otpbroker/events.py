@@ -55,6 +55,7 @@ class ModemStatus:
     unknown: int = 0
     waiting: int = 0  # messages that wait for this modem alone or with others
     last_activity: float | None = None
+    held_back_until: float | None = None  # its limits let it send again then
     notes: tuple[str, ...] = ()  # stable codes of what an administrator should know though it works
 
 

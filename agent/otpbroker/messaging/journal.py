@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.messaging.journal_file import JournalFile
 from otpbroker.messaging.message import Message
 from otpbroker.messaging.outcome import Outcome, State
+from otpbroker.messaging.usage_rows import SCHEMA, UsageRows
 from otpbroker.sealing import Sealer
 
 # Rows of final outcomes, of about 400 octets each. Beyond it the oldest go, and their ids may be used again: a
@@ -27,7 +29,7 @@ _BATCH = 200  # rows that go at once; what changes must fit into the reserve
 _FEW = 32  # rows that go at once when the reserve is all the room that there is
 
 _OPEN_STATES = (State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value)
-_VERSION = 3  # of the schema; a journal never outlives a boot, so there is nothing to migrate
+_VERSION = 4  # of the schema; a journal never outlives a boot, so there is nothing to migrate
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
     id TEXT PRIMARY KEY,
@@ -49,6 +51,8 @@ CREATE TABLE IF NOT EXISTS message (
     refs TEXT NOT NULL DEFAULT '',
     error TEXT,
     detail TEXT NOT NULL DEFAULT '',
+    price TEXT,
+    saved TEXT,
     reported INTEGER NOT NULL DEFAULT 0,
     refused INTEGER NOT NULL DEFAULT 0,
     sealed BLOB
@@ -96,6 +100,8 @@ class Left:
     accepted_at: float
     expires_at: float
     deadline: float
+    price: Decimal | None
+    saved: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +130,9 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         """Raises `Misconfigured` when the folder is not in RAM or another agent runs on it."""
-        self._file = JournalFile(folder, _SCHEMA, _VERSION)
+        self._file = JournalFile(folder, _SCHEMA + SCHEMA, _VERSION)
         self.key = self._file.key
+        self.usage = UsageRows(self._file)
         self._sealer = Sealer(self.key)
         self._finals = self._refused = self._otps = 0
         self._count()
@@ -179,8 +186,17 @@ class Journal:
         """From now on a crash makes this message `unknown`; if this can't be written, it must not be sent."""
         with self._file.write():
             self._file.execute(
-                "UPDATE message SET state = ?, modem_id = ?, imei = ?, changed_at = ? WHERE id = ?",
-                (State.SENDING.value, message.modem_id, message.imei, message.changed_at, message.id),
+                "UPDATE message SET state = ?, modem_id = ?, imei = ?, changed_at = ?, price = ?, saved = ?"
+                " WHERE id = ?",
+                (
+                    State.SENDING.value,
+                    message.modem_id,
+                    message.imei,
+                    message.changed_at,
+                    _text(message.price),
+                    _text(message.saved),
+                    message.id,
+                ),
             )
 
     def waiting(self, message: Message) -> None:
@@ -199,8 +215,8 @@ class Journal:
         def write() -> int:
             rows = self._file.execute(
                 "UPDATE message SET state = ?, modem_id = ?, refs = ?, error = ?, detail = ?, changed_at = ?,"
-                " reported = ?, sealed = NULL, idempotency_key = CASE ? WHEN 1 THEN idempotency_key END"
-                " WHERE id = ?",
+                " price = ?, saved = ?, reported = ?, sealed = NULL,"
+                " idempotency_key = CASE ? WHEN 1 THEN idempotency_key END WHERE id = ?",
                 (
                     outcome.state.value,
                     outcome.modem_id,
@@ -208,6 +224,8 @@ class Journal:
                     outcome.error,
                     outcome.detail,
                     outcome.changed_at,
+                    _text(outcome.price),
+                    _text(outcome.saved),
                     int(reported),
                     int(keeps_id),
                     outcome.id,
@@ -243,7 +261,7 @@ class Journal:
         """What is known of a message, and its caller."""
         row = self._file.execute(
             "SELECT id, state, receiver, source, accepted_at, expires_at, changed_at, parts, length, encoding,"
-            " modem_id, refs, error, detail, caller FROM message WHERE id = ?",
+            " modem_id, refs, error, detail, price, saved, caller FROM message WHERE id = ?",
             (message_id,),
         ).fetchone()
         return None if row is None else (_outcome(row), row[-1])
@@ -252,7 +270,7 @@ class Journal:
         """The messages that are not final, in the order of acceptance, whatever the clock did meanwhile."""
         rows = self._file.execute(
             "SELECT id, caller, source, state, modem_id, imei, parts, length, encoding, accepted_at, expires_at,"
-            " deadline, receiver, sealed FROM message WHERE state IN (?, ?, ?) ORDER BY rowid",
+            " deadline, price, saved, receiver, sealed FROM message WHERE state IN (?, ?, ?) ORDER BY rowid",
             _OPEN_STATES,
         ).fetchall()
         for row in rows:
@@ -270,6 +288,8 @@ class Journal:
                 accepted,
                 expires,
                 deadline,
+                price,
+                saved,
             ) = start
             try:
                 secret = json.loads(self._sealer.open(sealed, message_id))
@@ -292,6 +312,8 @@ class Journal:
                 accepted_at=accepted,
                 expires_at=expires,
                 deadline=deadline,
+                price=_money(price),
+                saved=_money(saved),
             )
 
     def forget(self, before: float) -> None:
@@ -433,4 +455,14 @@ def _outcome(row: tuple[Any, ...]) -> Outcome:
         references=tuple(map(int, row[11].split())),
         error=row[12],
         detail=row[13],
+        price=_money(row[14]),
+        saved=_money(row[15]),
     )
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
+def _money(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -8,10 +8,11 @@ A part sent belongs to the day that the clock said then, and setting the clock n
 - A date far in the future, set by mistake, counts no longer than the longest day (month) lasts.
 """
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Period = Literal["day", "month"]
 
@@ -72,11 +73,20 @@ class Span:
     here: bool  # since this boot: then `first` and `last` are when, else not before
 
 
+class _Counted(NamedTuple):
+    """A count, good on this day before `until` on the monotonic clock."""
+
+    parts: int
+    day: str
+    until: float
+
+
 class Tally:
     """What one modem sent lately, as spans in the order of time."""
 
     def __init__(self, spans: Iterable[Span] = ()) -> None:
         self._spans = list(spans)
+        self._counted: dict[tuple[Period, bool], _Counted] = {}
         self._under: tuple[int, str] | None = None  # the clock and its day when the last span grew
 
     def __iter__(self) -> Iterator[Span]:
@@ -84,6 +94,7 @@ class Tally:
 
     def add(self, parts: int, promo: int, calendar: Calendar, now: float) -> Span:
         """Count parts sent up to `now` (monotonic). Returns the span that holds them, the last one."""
+        self._counted.clear()
         under = (calendar.frame, calendar.day)
         if self._under == under and self._spans:
             last = self._spans[-1]
@@ -92,22 +103,33 @@ class Tally:
             begun = (span.day for span in self._spans if now - span.first < LONGEST["day"])
             day = max(begun, default=calendar.day)
             self._make_room(now)
-            self._spans.append(Span(max(day, calendar.day), now, now, parts, promo, here=True))
+            # No two begin at one moment: that is what tells them apart in the journal.
+            first = max([now] + [math.nextafter(span.first, math.inf) for span in self._spans[-1:]])
+            self._spans.append(Span(max(day, calendar.day), first, first, parts, promo, here=True))
             self._under = under
         return self._spans[-1]
 
-    def clock_was_set(self, calendar: Calendar) -> None:
-        """Move to the current day, or month, what by the clock as it is now was sent in it."""
-        self._spans = [_moved(span, calendar) for span in self._spans]
+    def clock_was_set(self, calendar: Calendar) -> bool:
+        """Move to today, or this month, what by the clock as it is now was sent then. Whether that was any."""
+        self._counted.clear()
+        before, self._spans = self._spans, [_moved(span, calendar) for span in self._spans]
+        return self._spans != before
 
     def count(self, period: Period, calendar: Calendar, now: float, *, promo: bool = False) -> int:
         """Parts of the current day or month; at `now` on the monotonic clock."""
+        known = self._counted.get((period, promo))
+        if known is None or known.day != calendar.day or now >= known.until:
+            known = self._counted[period, promo] = self._count(period, calendar, now, promo=promo)
+        return known.parts
+
+    def _count(self, period: Period, calendar: Calendar, now: float, *, promo: bool) -> _Counted:
         current, length = (calendar.day, 10) if period == "day" else (calendar.month, 7)
-        return sum(
-            span.promo if promo else span.parts
-            for span in self._spans
-            if span.day[:length] >= current and now - span.first < LONGEST[period]
-        )
+        parts, until = 0, math.inf
+        for span in self._spans:
+            if span.day[:length] >= current and now - span.first < LONGEST[period]:
+                parts += span.promo if promo else span.parts
+                until = min(until, span.first + LONGEST[period])
+        return _Counted(parts, calendar.day, until)
 
     def _make_room(self, now: float) -> None:
         """Drop what counts no longer; a clock that is set all the time would make spans without number."""

@@ -1,6 +1,7 @@
 """The words for codes, states and times: message ids for the catalogues and the functions that choose them."""
 
 import re
+from datetime import datetime
 
 from otpbroker.events import ModemState
 from otpbroker.messaging.outcome import State
@@ -44,6 +45,7 @@ ERRORS = {
     "agent-died": _("The device stopped while the message was being sent."),
     "blocked": _("The receiver is on the block list."),
     "busy": _("The modem was busy."),
+    "cap-reached": _("Every modem for it has reached its limit. Try again later, or raise the limits."),
     "expired": _("Its time passed before a modem could send it."),
     "internal-error": _("The device made a mistake. Its log tells more."),
     "link-lost": _("The modem was lost while it was sending."),
@@ -69,6 +71,11 @@ ERRORS = {
     ),
     "wrong-credentials": _("User name or password is wrong."),
     "wrong-setup-code": _("This is not the device's setup code. Each code works once; a restart prints a new one."),
+}
+
+NOTES = {
+    "cap-reached": _("It has sent as much as its limits allow."),
+    "paused": _("It rests between two messages."),
 }
 
 # What a modem's detail is made of, see `trouble`.
@@ -130,6 +137,13 @@ def trouble(detail: str) -> str:
         return detail
     words = (parts["path"] or "") + gettext(parts["detail"])
     return f"{words} ({gettext(parts['remedy'])})" if parts["remedy"] else words
+
+
+def again(at: float, now: float) -> str:
+    """When a modem that is held back may send again; on the device's clock, as its limits are."""
+    then, today = datetime.fromtimestamp(at).astimezone(), datetime.fromtimestamp(now).astimezone().date()
+    shown = f"{then:%H:%M:%S}" if then.date() == today else f"{then:%Y-%m-%d %H:%M}"
+    return gettext("It sends again at %(time)s.", time=shown)
 
 
 def ago(seconds: float) -> str:

@@ -36,10 +36,11 @@ class Waker:
             self._timers[modem_id] = asyncio.get_running_loop().call_later(delay, self._wake, modem_id)
         held_back = self._limits.held_back(modem_id)
         code = "" if held_back is None else held_back.code
-        if self._told.pop(modem_id, "") != code:
-            self._held_back(modem_id)
+        told = self._told.pop(modem_id, "")
         if code:
             self._told[modem_id] = code
+        if code != told:
+            self._held_back(modem_id)
 
     def watch_all(self, sizes: Iterable[int]) -> None:
         """All that have limits, or had them."""

@@ -3,12 +3,13 @@
 import asyncio
 import resource
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, Self
 
 from fakes import FakeFleet, FakeSender
+from otpbroker.clock import Clock
 from otpbroker.config.model import Config, DeviceSection, SmsSection
 from otpbroker.events import Bus
 from otpbroker.messaging.blocklist import Blocklist
@@ -17,8 +18,10 @@ from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.dispatcher import Dispatcher
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Journal
+from otpbroker.messaging.limits import Allowances
 from otpbroker.messaging.outcome import Outcome, Result
 from otpbroker.messaging.report import Report
+from otpbroker.messaging.usage import UsageLog
 from virtual_time import VirtualClock
 
 REST = Origin("rest", "shop")
@@ -30,7 +33,13 @@ class Core:
     """A dispatcher on the journal in `folder` with the `senders` plugged in."""
 
     def __init__(
-        self, folder: Path, senders: Sequence[FakeSender], config: Config, clock: VirtualClock | None = None
+        self,
+        folder: Path,
+        senders: Sequence[FakeSender],
+        config: Config,
+        clock: VirtualClock | None = None,
+        *,
+        allowances: Callable[[UsageLog, Clock], Allowances] = Allowances,
     ) -> None:
         self.folder = folder
         self.runtime = folder / "runtime"
@@ -45,11 +54,14 @@ class Core:
         self.delivery_reports = DeliveryReports(
             self.journal, self.bus, self.time.clock, lambda: self.config.device.country_code
         )
+        self.usage = UsageLog(self.journal.usage, folder / "sent-parts.json", self.time.clock)
+        self.limits = allowances(self.usage, self.time.clock)
         self.dispatcher = Dispatcher(
             config=lambda: self.config,
             fleet=self.fleet,
             in_air=self.in_air,
             journal=self.journal,
+            limits=self.limits,
             blocklist=Blocklist(folder / "blocklist"),
             report=self.report,
             delivery_reports=self.delivery_reports,

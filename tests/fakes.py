@@ -6,10 +6,14 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 
 from otpbroker.clock import Clock
+from otpbroker.config.limits import LimitsSection
 from otpbroker.config.model import ModemSection
+from otpbroker.config.tariff import TariffSection
 from otpbroker.errors import OtpBrokerError
 from otpbroker.events import ModemState, ModemStatus
+from otpbroker.messaging.meter import Usage
 from otpbroker.messaging.sender import Sender
+from otpbroker.messaging.tally import Span
 from otpbroker.sms.submission import SendResult, Sent, Sms
 from otpbroker.sms.submit import decode_submit
 from otpbroker.sms.ussd import UssdAnswer
@@ -167,14 +171,29 @@ class FakeFleet:
     senders: tuple[Sender, ...] = ()
 
 
+class NoLedger:
+    """Remembers no counts."""
+
+    def load(self) -> dict[str, Usage]:
+        return {}
+
+    def add(self, modem_id: str, parts: int, span: Span) -> None:
+        pass
+
+    def replace(self, modem_id: str, spans: Iterable[Span]) -> None:
+        pass
+
+
 def modem(  # what a modem entry may say of routing
     modem_id: str,
     *prefixes: str,
     default: bool = False,
     send_from_api: bool = True,
     active: bool = True,
+    tariff: TariffSection | None = None,
+    **limits: float,
 ) -> ModemSection:
-    """A modem entry with what routing asks for."""
+    """A modem entry with what routing asks for; `per_minute` and so on are its limits."""
     return ModemSection(
         id=modem_id,
         port=f"/dev/{modem_id}",
@@ -182,6 +201,8 @@ def modem(  # what a modem entry may say of routing
         default=default,
         send_from_api=send_from_api,
         active=active,
+        tariff=tariff,
+        limits=LimitsSection.model_validate(limits),
     )
 
 

@@ -1,9 +1,12 @@
 """An event loop whose clock jumps to the next timer instead of waiting for it: hours pass in no time, in order."""
 
 import asyncio
+import os
 import selectors
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from otpbroker.clock import Clock
@@ -75,3 +78,19 @@ class VirtualClock:
     @property
     def clock(self) -> Clock:
         return Clock(now=self.now, monotonic=self.monotonic)
+
+
+@contextmanager
+def time_zone(rule: str) -> Iterator[None]:
+    """This process stands in a time zone, as a POSIX rule: `WIB-7` is UTC+7, without summer time."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = rule
+    time.tzset()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = before
+        time.tzset()

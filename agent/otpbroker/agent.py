@@ -21,7 +21,9 @@ from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.inbound import Inbound
 from otpbroker.messaging.inbox import Inbox
 from otpbroker.messaging.journal import Journal
+from otpbroker.messaging.limits import Allowances
 from otpbroker.messaging.report import Report
+from otpbroker.messaging.usage import UsageLog
 from otpbroker.modem.fleet import Fleet
 from otpbroker.modem.history import History
 from otpbroker.modem.hotplug import UdevPorts
@@ -76,6 +78,8 @@ class Agent:
         self._journal = Journal(folders.runtime)
         self._report = Report(folders.log, self._journal, lambda: store.config.sms.report_days)
         self._in_air = InAir()
+        self._usage = UsageLog(self._journal.usage, folders.state / "sent-parts.json", self._clock)
+        self._limits = Allowances(self._usage, self._clock)
         key = key_file(folders.key)
         reports = DeliveryReports(self._journal, self.bus, self._clock, lambda: store.config.device.country_code)
         self.inbox = Inbox(folders.state / "inbox", key, lambda: store.config.inbox, self.bus, self._clock)
@@ -95,6 +99,7 @@ class Agent:
             fleet=self.fleet,
             in_air=self._in_air,
             journal=self._journal,
+            limits=self._limits,
             blocklist=Blocklist.load(folders.state / "blocklist.txt"),
             report=self._report,
             delivery_reports=reports,
@@ -124,6 +129,7 @@ class Agent:
                     "modems": self._run_fleet,
                     "report": self._report.run,
                     "inbox": self.inbox.run,
+                    "usage": lambda: self._usage.run(self._limits.usage),
                     "monitor": monitor.run,
                     "balance": self._balances.run,
                     "history": self._history.run,

@@ -111,6 +111,7 @@ class ModemStatus:
     last_activity: float | None = None
     balance: str = ""  # what the SIM has left, as a plain number: 12345 or 12.50; "" as long as nobody asked
     balance_at: float | None = None
+    held_back_until: float | None = None  # its limits let it send again then
     notes: tuple[str, ...] = ()  # stable codes of what an administrator should know though it works
     health: ModemHealth = ModemHealth()
 

@@ -18,8 +18,10 @@ from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.dispatcher import Dispatcher
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Journal
+from otpbroker.messaging.limits import Allowances
 from otpbroker.messaging.outcome import Outcome
 from otpbroker.messaging.report import Report
+from otpbroker.messaging.usage import UsageLog
 from otpbroker.modem.modem import Modem
 from otpbroker.modem.simulator import Phone, SimulatedBus, SimulatedModem
 
@@ -50,6 +52,7 @@ class Site:
             journal=self.journal,
             blocklist=Blocklist(_NOWHERE),
             report=Report(_NOWHERE, self.journal, lambda: 1),
+            limits=Allowances(UsageLog(self.journal.usage, folder / "sent-parts.json", clock), clock),
             delivery_reports=DeliveryReports(self.journal, self.bus, clock, lambda: config.device.country_code),
             bus=self.bus,
             clock=clock,

@@ -1,5 +1,6 @@
 """`/api/v1` as an application server uses it."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from rest_server import SENT, WAITING, ScriptedCore, client
 
 from otpbroker.errors import Denied, Misconfigured, Rejected, Unavailable, UnknownOutcome
 from otpbroker.messaging.command import RequestOtp, SendSms, VerifyOtp
+from otpbroker.messaging.limits import LimitReached
 from otpbroker.messaging.outcome import Arrival, Receipt, State, Verdict
 
 TEXT = "canary-4711"
@@ -247,6 +249,8 @@ async def test_a_modem_that_takes_nothing_from_the_api_cannot_be_named() -> None
         (Rejected("otp-duplicate", "live", field="reference"), 409, False),
         (Denied("not-yours", "no"), 403, False),
         (Unavailable("no-modem", "No device connected"), 503, True),
+        (LimitReached(parts=1, retry_after=3599.2), 503, True),
+        (LimitReached(parts=9, retry_after=math.inf), 503, False),
         (Misconfigured("mail-not-configured", "no account"), 409, False),
         (UnknownOutcome("silent", "may have been sent"), 504, False),
     ],
@@ -257,6 +261,13 @@ async def test_errors_by_what_the_caller_can_do(error: Any, status: int, retry: 
     names = {"message": "text", "expiration": "expires_at"}
     check_problem(response, status, error.code, names.get(error.field, error.field))
     assert ("Retry-After" in response.headers) is retry
+
+
+async def test_a_reached_limit_tells_when_it_is_worth_another_try() -> None:
+    async with client(ScriptedCore(result=LimitReached(parts=1, retry_after=3599.2))) as http:
+        response = await http.post("/api/v1/messages", json=MESSAGE)
+    check_problem(response, 503, "cap-reached")
+    assert response.headers["Retry-After"] == "3600"
 
 
 async def test_our_own_mistake_is_a_problem_too(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,12 +6,17 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from otpbroker.messaging.journal import Journal
+from otpbroker.messaging.usage_rows import UsageRows
 
 
 @pytest.fixture(autouse=True)
 def blocking_calls_fail() -> Iterator[None]:
-    """The one exception is the journal, whose SQLite file is in RAM: its writes cost what memory costs."""
+    """The exceptions: the journal, whose SQLite file is in RAM, so its writes cost what memory costs; and the small
+    file of counts, which is read once, when the agent is built.
+    """
     with blockbuster_ctx("otpbroker") as blockbuster:
         for function in blockbuster.functions.values():
             function.can_block_in("otpbroker/messaging/journal.py", {"_require_ram", *vars(Journal)})
+            function.can_block_in("otpbroker/messaging/usage_rows.py", {*vars(UsageRows)})
+            function.can_block_in("otpbroker/messaging/usage.py", {"load"})
         yield

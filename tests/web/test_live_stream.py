@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from site_device import Device, Visitor
@@ -119,6 +120,31 @@ async def test_a_modem_that_is_brought_back_tells_the_step_and_what_befell_it(
         "1 hour ago : did not answer; back after 2.1 s by leaving the network and coming back",
     ):
         assert words in told, told
+
+
+@pytest.mark.parametrize(
+    ("language", "note", "when"),
+    [
+        ("en", "It has sent as much as its limits allow.", "It sends again at"),
+        ("id", "Modem ini telah mengirim sebanyak yang diizinkan batasnya.", "Modem ini mengirim lagi pada"),
+    ],
+)
+async def test_it_says_what_holds_a_modem_back_and_until_when(
+    device: Device, owner: Visitor, language: str, note: str, when: str
+) -> None:
+    await owner.get(f"/?lang={language}")
+    async with stream(device, owner) as listening:
+        await listening.update()
+        until = time.time() + 86400
+        held_back = replace(device.dispatcher.modems[1], notes=("cap-reached",), held_back_until=until)
+        device.dispatcher.modems[1] = held_back
+        device.bus.publish(ModemChanged(held_back))
+        shown = (await listening.update())["modem-m2"]
+        assert note in shown
+        assert f"{when} {datetime.fromtimestamp(until).astimezone():%Y-%m-%d %H:%M}" in shown
+        device.dispatcher.modems[1] = replace(held_back, notes=(), held_back_until=None)
+        device.bus.publish(ModemChanged(held_back))
+        assert when not in (await listening.update())["modem-m2"]
 
 
 async def test_a_modem_that_came_or_went_brings_all_of_them(device: Device, owner: Visitor) -> None:

@@ -13,8 +13,10 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 from otpbroker.config.access_point import AccessPointSection
 from otpbroker.config.balance import BalanceSection
 from otpbroker.config.firewall import FirewallSection
+from otpbroker.config.limits import LimitsSection
 from otpbroker.config.section import Section
 from otpbroker.config.ssh import SshSection
+from otpbroker.config.tariff import TariffSection
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 _HASH = re.compile(r"\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
@@ -88,6 +90,7 @@ class SmsSection(Section):
     max_waiting: int = Field(1000, ge=1, le=100_000)
     receiver_limit: int = Field(0, ge=0, le=10_000, description="messages an hour to one number; 0: no limit")
     max_parts: int = Field(8, ge=1, le=255)
+    routing: Literal["prefix", "cheapest"] = "prefix"
     status_report: bool = False
     report: bool = True
     report_days: int = Field(92, ge=1, le=3660, description="days that the report's files are kept")
@@ -130,6 +133,8 @@ class ModemSection(Section):
     send_from_api: bool = True
     active: bool = True
     balance: BalanceSection | None = None
+    limits: LimitsSection = LimitsSection()
+    tariff: TariffSection | None = None
 
     @field_validator("pin")
     @classmethod

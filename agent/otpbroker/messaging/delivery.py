@@ -13,11 +13,12 @@ from dataclasses import replace
 from otpbroker.clock import Clock
 from otpbroker.config.model import Config
 from otpbroker.errors import Unavailable
-from otpbroker.events import Bus, MessageChanged
+from otpbroker.events import Bus, MessageChanged, ModemChanged, ModemStatus
 from otpbroker.messaging.command import Origin
 from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Identity, Journal, Left
+from otpbroker.messaging.limits import Allowances
 from otpbroker.messaging.message import Message
 from otpbroker.messaging.outcome import Arrival, Outcome, Receipt, State
 from otpbroker.messaging.pool import Pool
@@ -48,6 +49,7 @@ class Delivery:
         fleet: Fleet,
         in_air: InAir,
         journal: Journal,
+        limits: Allowances,
         report: Report,
         delivery_reports: DeliveryReports,
         bus: Bus,
@@ -66,7 +68,7 @@ class Delivery:
         self._blocked = blocked
         self._on_final = on_final
         self._references = References()
-        self._pool = Pool(fleet, lambda: config().device.country_code, clock, self._expired)
+        self._pool = Pool(fleet, config, limits, clock, self._expired, self._held_back)
         self._open: dict[str, Message] = {}
         self._lanes: dict[Sender, asyncio.Task[None]] = {}
         self._on_trial: set[str] = set()  # senders that last left a message without a word
@@ -77,9 +79,13 @@ class Delivery:
         """Messages that no sender has yet."""
         return len(self._pool)
 
-    def waiting_for(self, sender_id: str) -> int:
-        """Messages that this sender could take next."""
-        return self._pool.waiting_for(sender_id)
+    def status(self, sender: Sender) -> ModemStatus:
+        """Its snapshot with what the core knows of it: what waits for it, and what its limits say."""
+        status = replace(sender.status, waiting=self._pool.waiting_for(sender.config.id))
+        held_back = self._pool.held_back(sender.config.id)
+        if held_back is None:
+            return status
+        return replace(status, notes=(*status.notes, held_back.code), held_back_until=held_back.until)
 
     def admit(self, message: Message, text: str, identity: Identity | None) -> None:
         """Accept a message: from the return on it is in the journal and on its way.
@@ -216,14 +222,17 @@ class Delivery:
             return
         message.last_try = retry is Retry.ONCE
         (message.barred_by if retry is Retry.ELSEWHERE else message.refused_by).add(sender.config.id)
-        if self._has_route(message):
+        if self._pool.open_to(message):
             self._wait_for_sender(message)
             return
-        message.refused_by.clear()
         message.rounds += 1
         if message.rounds > RETRY_ROUNDS or self._pool.barred(message):
+            if self._has_route(message):  # by a modem that its limits hold back until then
+                self._wait_for_sender(message)
+                return
             self._finish(message, State.FAILED, error=cause, detail=_why_not(cause))
             return
+        message.refused_by.clear()
         # Where all modems are gone for the moment it waits for them, as what was accepted and never tried does.
         self._wait_for_sender(message, pause=RETRY_PAUSE * message.rounds)
 
@@ -236,6 +245,7 @@ class Delivery:
 
     def _wait_for_sender(self, message: Message, pause: float = 0.0) -> None:
         known = message.state is not State.ACCEPTED
+        self._pool.settle(message, sent=False)
         self._open[message.id] = message
         self._enter(message, State.QUEUED)
         if known:
@@ -253,6 +263,7 @@ class Delivery:
                 self._record(message, message.result)
             elif left.state is State.SENDING:
                 self._open[message.id] = message
+                self._pool.resume(message)
                 in_air.append(message)
                 if message.status_report and message.modem_id is not None:
                     self._delivery_reports.begin(message.modem_id, message.receiver)
@@ -296,6 +307,10 @@ class Delivery:
         waited: bool = True,
     ) -> Outcome:
         """The end of a message; one that `waited` is in the journal already."""
+        sent = state in {State.SENT, State.UNKNOWN}
+        self._pool.settle(message, sent=sent)
+        if not sent:
+            message.price = message.saved = None
         self._enter(message, state)
         receipt = Receipt((Arrival.WAITING,) * len(message.pdus)) if message.status_report and references else None
         outcome = replace(message.outcome, references=references, error=error, detail=detail, receipt=receipt)
@@ -323,6 +338,12 @@ class Delivery:
                 target=self._delivery_reports.target(message.receiver) if outcome.receipt else None,
             )
             self._open.pop(message.id, None)
+
+    def _held_back(self, sender_id: str) -> None:
+        """Its limits hold it back now, or no more: pages show that."""
+        for sender in self._fleet.senders:
+            if sender.config.id == sender_id:
+                self._bus.publish(ModemChanged(self.status(sender)))
 
     def _publish(self, outcome: Outcome) -> None:
         self._bus.publish(
@@ -378,6 +399,8 @@ def _restored(left: Left) -> Message:
         only_modem=left.only_modem,
         status_report=left.status_report,
         otp_ticket=left.otp_ticket,
+        price=left.price,
+        saved=left.saved,
         state=left.state,
     )
 

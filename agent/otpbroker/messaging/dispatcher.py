@@ -11,7 +11,7 @@ from dataclasses import replace
 from otpbroker.clock import Clock
 from otpbroker.config.model import Config, SmsSection
 from otpbroker.errors import Misconfigured, OtpBrokerError, Rejected, Unavailable
-from otpbroker.events import Bus, ModemStatus
+from otpbroker.events import Bus
 from otpbroker.messaging.blocklist import Blocklist
 from otpbroker.messaging.command import (
     Block,
@@ -32,6 +32,7 @@ from otpbroker.messaging.delivery import Delivery
 from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Identity, Journal
+from otpbroker.messaging.limits import Allowances
 from otpbroker.messaging.message import Message
 from otpbroker.messaging.msisdn import normalise
 from otpbroker.messaging.otp import Otps
@@ -45,7 +46,7 @@ from otpbroker.messaging.outcome import (
     State,
 )
 from otpbroker.messaging.report import Report
-from otpbroker.messaging.sender import Fleet, Sender
+from otpbroker.messaging.sender import Fleet
 from otpbroker.messaging.ussd import UssdDesk
 from otpbroker.rate import TokenBuckets
 from otpbroker.sms.gsm7 import UnencodableText
@@ -64,6 +65,7 @@ class Dispatcher:
         fleet: Fleet,
         in_air: InAir,
         journal: Journal,
+        limits: Allowances,
         blocklist: Blocklist,
         report: Report,
         delivery_reports: DeliveryReports,
@@ -84,6 +86,7 @@ class Dispatcher:
             fleet=fleet,
             in_air=in_air,
             journal=journal,
+            limits=limits,
             report=report,
             delivery_reports=delivery_reports,
             bus=bus,
@@ -112,7 +115,7 @@ class Dispatcher:
                 await (self.blocklist.block(number) if blocked else self.blocklist.unblock(number))
                 return Blocklisted(number, blocked)
             case ListModems():
-                return ModemList(tuple(self._with_waiting(sender) for sender in self._fleet.senders))
+                return ModemList(tuple(map(self._delivery.status, self._fleet.senders)))
             case Echo(request):
                 return Echoed(request)
             case SendMail():
@@ -228,9 +231,6 @@ class Dispatcher:
             return None  # clients that number every message 1 exist, and must keep working
         outcome = await self.outcome(message_id, caller=None, wait=wait or 0.0)
         return outcome and replace(outcome, duplicate=True)
-
-    def _with_waiting(self, sender: Sender) -> ModemStatus:
-        return replace(sender.status, waiting=self._delivery.waiting_for(sender.config.id))
 
     def _check_limits(self, receiver: str, settings: SmsSection) -> None:
         """Raise `Unavailable` when too much is under way, or too much went to this receiver (SMS pumping)."""

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from otpbroker.errors import Misconfigured, Unavailable
 from otpbroker.messaging.journal_file import JournalFile
 from otpbroker.messaging.message import Message
 from otpbroker.messaging.outcome import Arrival, Outcome, Receipt, State
+from otpbroker.messaging.usage_rows import SCHEMA, UsageRows
 from otpbroker.sealing import Sealer
 
 # Rows of final outcomes, of about 400 octets each. Beyond it the oldest go, and their ids may be used again: a
@@ -27,7 +29,7 @@ _BATCH = 200  # rows that go at once; what changes must fit into the reserve
 _FEW = 32  # rows that go at once when the reserve is all the room that there is
 
 _OPEN_STATES = (State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value)
-_VERSION = 4  # of the schema; a journal never outlives a boot, so there is nothing to migrate
+_VERSION = 5  # of the schema; a journal never outlives a boot, so there is nothing to migrate
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
     id TEXT PRIMARY KEY,
@@ -49,6 +51,8 @@ CREATE TABLE IF NOT EXISTS message (
     refs TEXT NOT NULL DEFAULT '',
     error TEXT,
     detail TEXT NOT NULL DEFAULT '',
+    price TEXT,
+    saved TEXT,
     reported INTEGER NOT NULL DEFAULT 0,
     refused INTEGER NOT NULL DEFAULT 0,
     arrivals TEXT NOT NULL DEFAULT '',
@@ -80,7 +84,7 @@ _INSERT = (
 )
 _OUTCOME = (
     "id, state, receiver, source, accepted_at, expires_at, changed_at, parts, length, encoding,"
-    " modem_id, refs, error, detail, arrivals, arrivals_at"
+    " modem_id, refs, error, detail, price, saved, arrivals, arrivals_at"
 )
 
 
@@ -105,6 +109,8 @@ class Left:
     accepted_at: float
     expires_at: float
     deadline: float
+    price: Decimal | None
+    saved: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +139,9 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         """Raises `Misconfigured` when the folder is not in RAM or another agent runs on it."""
-        self._file = JournalFile(folder, _SCHEMA, _VERSION)
+        self._file = JournalFile(folder, _SCHEMA + SCHEMA, _VERSION)
         self.key = self._file.key
+        self.usage = UsageRows(self._file)
         self._sealer = Sealer(self.key)
         self._finals = self._refused = self._otps = 0
         self._count()
@@ -189,8 +196,17 @@ class Journal:
         """From now on a crash makes this message `unknown`; if this can't be written, it must not be sent."""
         with self._file.write():
             self._file.execute(
-                "UPDATE message SET state = ?, modem_id = ?, imei = ?, changed_at = ? WHERE id = ?",
-                (State.SENDING.value, message.modem_id, message.imei, message.changed_at, message.id),
+                "UPDATE message SET state = ?, modem_id = ?, imei = ?, changed_at = ?, price = ?, saved = ?"
+                " WHERE id = ?",
+                (
+                    State.SENDING.value,
+                    message.modem_id,
+                    message.imei,
+                    message.changed_at,
+                    _text(message.price),
+                    _text(message.saved),
+                    message.id,
+                ),
             )
 
     def waiting(self, message: Message) -> None:
@@ -211,7 +227,7 @@ class Journal:
         def write() -> int:
             rows = self._file.execute(
                 "UPDATE message SET state = ?, modem_id = ?, refs = ?, error = ?, detail = ?, changed_at = ?,"
-                " reported = ?, arrivals = ?, target = ?, sealed = NULL,"
+                " price = ?, saved = ?, reported = ?, arrivals = ?, target = ?, sealed = NULL,"
                 " idempotency_key = CASE ? WHEN 1 THEN idempotency_key END WHERE id = ?",
                 (
                     outcome.state.value,
@@ -220,6 +236,8 @@ class Journal:
                     outcome.error,
                     outcome.detail,
                     outcome.changed_at,
+                    _text(outcome.price),
+                    _text(outcome.saved),
                     int(reported),
                     " ".join(outcome.receipt.parts) if outcome.receipt else "",
                     target,
@@ -281,7 +299,7 @@ class Journal:
         """The messages that are not final, in the order of acceptance, whatever the clock did meanwhile."""
         rows = self._file.execute(
             "SELECT id, caller, source, state, modem_id, imei, parts, length, encoding, accepted_at, expires_at,"
-            " deadline, receiver, sealed FROM message WHERE state IN (?, ?, ?) ORDER BY rowid",
+            " deadline, price, saved, receiver, sealed FROM message WHERE state IN (?, ?, ?) ORDER BY rowid",
             _OPEN_STATES,
         ).fetchall()
         for row in rows:
@@ -299,6 +317,8 @@ class Journal:
                 accepted,
                 expires,
                 deadline,
+                price,
+                saved,
             ) = start
             try:
                 secret = json.loads(self._sealer.open(sealed, message_id))
@@ -328,6 +348,8 @@ class Journal:
                 accepted_at=accepted,
                 expires_at=expires,
                 deadline=deadline,
+                price=_money(price),
+                saved=_money(saved),
             )
 
     def forget(self, before: float) -> None:
@@ -469,5 +491,15 @@ def _outcome(row: tuple[Any, ...]) -> Outcome:
         references=tuple(map(int, row[11].split())),
         error=row[12],
         detail=row[13],
-        receipt=Receipt(tuple(map(Arrival, row[14].split())), row[15]) if row[14] else None,
+        price=_money(row[14]),
+        saved=_money(row[15]),
+        receipt=Receipt(tuple(map(Arrival, row[16].split())), row[17]) if row[16] else None,
     )
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
+def _money(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from otpbroker.messaging.command import Origin
 from otpbroker.messaging.outcome import Outcome, State
@@ -33,6 +34,8 @@ class Message:
     barred_by: set[str] = field(default_factory=set)  # modems whose SIM will not carry it
     last_try: bool = False  # a further refusal is the end
     rounds: int = 0  # how often every modem of its route was tried
+    price: Decimal | None = None  # by the modem that has it; None: it has no tariff
+    saved: Decimal | None = None  # see `Outcome`
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     result: Outcome | None = None
 
@@ -51,6 +54,8 @@ class Message:
             length=self.length,
             encoding=self.encoding,
             modem_id=self.modem_id,
+            price=self.price,
+            saved=self.saved,
         )
 
     async def settled(self, wait: float | None) -> Outcome:

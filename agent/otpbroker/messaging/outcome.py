@@ -1,6 +1,7 @@
 """The states of a message and the answer that every caller gets."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 
 from otpbroker.events import ModemStatus
@@ -86,6 +87,8 @@ class Outcome:
     references: tuple[int, ...] = ()
     error: str | None = None  # stable code, e.g. no-modem, cms-38
     detail: str = ""
+    price: Decimal | None = None  # of all parts that were, or may have been, sent; None: there is no tariff
+    saved: Decimal | None = None  # by the cheapest route, against the one that the prefixes alone would give
     receipt: Receipt | None = None  # None: no delivery report was asked for, or nothing left
     duplicate: bool = False  # this answer repeats an earlier one: nothing new was sent
 

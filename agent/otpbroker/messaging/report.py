@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +18,8 @@ from otpbroker.messaging.outcome import Outcome
 
 _log = logging.getLogger(__name__)
 
-HEADER = ("time", "id", "modem", "receiver", "length", "parts", "outcome", "error", "source")
+HEADER = ("time", "id", "modem", "receiver", "length", "parts", "outcome", "error", "source", "price", "saved")
+_FIRST_COLUMNS = 9  # those that every release wrote
 _LIMIT = 10_000  # lines held while the disk does not take them
 
 
@@ -82,7 +84,7 @@ class Report:
         for day in {_day(outcome) for outcome in outcomes}:
             try:
                 with (self._folder / f"{day}.csv").open(newline="", encoding="ascii") as file:
-                    there |= {row[1] for row in csv.reader(file) if len(row) == len(HEADER)}
+                    there |= {row[1] for row in csv.reader(file) if len(row) >= _FIRST_COLUMNS}
             except (OSError, UnicodeDecodeError, csv.Error):
                 continue
         return (
@@ -125,11 +127,12 @@ class Report:
     def _append(path: Path, outcomes: list[Outcome]) -> None:
         text = io.StringIO(newline="")
         writer = csv.writer(text)
-        with path.open("ab", buffering=0) as file:
+        with path.open("a+b", buffering=0) as file:
             start = file.seek(0, os.SEEK_END)
             if start == 0:
                 writer.writerow(HEADER)
-            writer.writerows(map(_line, outcomes))
+            columns = _columns(file) if start else len(HEADER)
+            writer.writerows(_line(outcome)[:columns] for outcome in outcomes)
             rest = text.getvalue().encode("ascii")
             try:
                 while rest:
@@ -150,7 +153,21 @@ def _line(outcome: Outcome) -> tuple[object, ...]:
         outcome.state.value,
         outcome.error or "",
         outcome.source,
+        _amount(outcome.price),
+        _amount(outcome.saved),
     )
+
+
+def _columns(file: io.RawIOBase) -> int:
+    """How many columns a file of today has that an earlier release began: its lines go on as its header says."""
+    file.seek(0)
+    header = file.readline(1000).decode("ascii", "replace").strip().split(",")
+    file.seek(0, os.SEEK_END)
+    return len(header) if header == list(HEADER[: len(header)]) else len(HEADER)
+
+
+def _amount(money: Decimal | None) -> str:
+    return "" if money is None else f"{money.normalize():f}"
 
 
 def _local(outcome: Outcome) -> datetime:

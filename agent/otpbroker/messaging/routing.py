@@ -1,10 +1,11 @@
 """Which modems may carry a message, in order of preference: pure functions of the number and the modems.
 
-The cheap SIM first: the longest configured prefix that fits the receiver wins. No prefix fits: the default
-modems. There is no default: all of them. Whatever comes later in the order is for failover.
+By prefix: the longest configured prefix that fits the receiver wins. No prefix fits: the default modems. There is
+no default: all of them. By price: the cheapest of all of them. Whatever comes later in the order is for failover.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 from otpbroker.config.model import ModemSection
 from otpbroker.messaging.msisdn import prefix
@@ -23,8 +24,13 @@ class RoutingTable:
                 by_prefix.setdefault(digits, []).append(modem.id)
         self._groups = {digits: tuple(ids) for digits, ids in by_prefix.items()}
         self._longest = max(map(len, self._groups), default=0)
-        everyone = tuple(modem.id for modem in usable)
-        self._rest = tuple(modem.id for modem in usable if modem.default) or everyone
+        self.everyone = tuple(modem.id for modem in usable)
+        self._rest = tuple(modem.id for modem in usable if modem.default) or self.everyone
+
+    @property
+    def prefixes(self) -> Iterable[str]:
+        """What tells receivers apart: two with the same longest prefix among these have the same route."""
+        return self._groups.keys()
 
     def tiers(self, receiver: str) -> tuple[Tier, ...]:
         """Groups of equal modems, the preferred group first; no modem is named twice; `()`: there is none."""
@@ -37,6 +43,18 @@ class RoutingTable:
             if group := self._groups.get(receiver[:length]):
                 return group
         return ()
+
+
+def by_price(prices: Mapping[str, Decimal | None], by_prefix: tuple[Tier, ...]) -> tuple[Tier, ...]:
+    """Modems of one price are equal, the cheapest go first; those without a price last, as their prefixes say."""
+    tiers: dict[Decimal, list[str]] = {}
+    for modem_id, price in prices.items():
+        if price is not None:
+            tiers.setdefault(price, []).append(modem_id)
+    unknown = [modem_id for modem_id, price in prices.items() if price is None]
+    named = [tuple(modem_id for modem_id in tier if modem_id in unknown) for tier in by_prefix]
+    left = tuple(modem_id for modem_id in unknown if all(modem_id not in tier for tier in named))
+    return tuple(tier for tier in (*(tuple(tiers[price]) for price in sorted(tiers)), *named, left) if tier)
 
 
 class Turns:

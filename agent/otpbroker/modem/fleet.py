@@ -17,7 +17,7 @@ from otpbroker.modem.usb import PortSource
 
 log = logging.getLogger(__name__)
 
-_NO_NEW_START = {"name", "prefixes", "default", "send_from_api", "balance"}
+_NO_NEW_START = {"name", "prefixes", "default", "send_from_api", "balance", "limits", "tariff"}
 
 
 class Fleet:

@@ -113,6 +113,7 @@ def _prepare_templates(app: Quart, site: Site, guard: Guard) -> None:
     # For words that are not in the template: unlike `_`, whose result counts as safe HTML, this one is escaped.
     environment.filters["translated"] = language.gettext
     environment.filters["ago"] = lambda at: wording.ago(site.clock.now() - at)
+    environment.filters["again"] = lambda at: wording.again(at, site.clock.now())
     environment.filters["iso_time"] = _iso_time
 
     @app.context_processor

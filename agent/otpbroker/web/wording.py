@@ -1,6 +1,7 @@
 """The words for codes, states and times: message ids for the catalogues and the functions that choose them."""
 
 import re
+from datetime import datetime
 
 from otpbroker.events import Fault, Incident, ModemState, RecoveryStep
 from otpbroker.messaging.outcome import Arrival, State
@@ -75,6 +76,8 @@ NOTES = {
         "No delivery report ever came back through this modem: its network or the stick may have none."
     ),
     "store-full": _("The SIM's memory for messages is nearly full. When it is full nothing comes in any more."),
+    "cap-reached": _("It has sent as much as its limits allow."),
+    "paused": _("It rests between two messages."),
 }
 
 FOUND_KINDS = {
@@ -139,6 +142,7 @@ ERRORS = {
     "blocked": _("The receiver is on the block list."),
     "busy": _("The modem was busy."),
     "config-has-mistakes": _("The configuration has mistakes, and nothing was changed. Correct them first."),
+    "cap-reached": _("Every modem for it has reached its limit. Try again later, or raise the limits."),
     "expired": _("Its time passed before a modem could send it."),
     "internal-error": _("The device made a mistake. Its log tells more."),
     "link-lost": _("The modem was lost while it was sending."),
@@ -318,6 +322,13 @@ def incident(told: Incident) -> str:
         return gettext("%(fault)s; pulled out after %(seconds)s s", fault=fault, seconds=seconds)
     step = gettext(STEPS[told.cured_by])
     return gettext("%(fault)s; back after %(seconds)s s by %(step)s", fault=fault, seconds=seconds, step=step)
+
+
+def again(at: float, now: float) -> str:
+    """When a modem that is held back may send again; on the device's clock, as its limits are."""
+    then, today = datetime.fromtimestamp(at).astimezone(), datetime.fromtimestamp(now).astimezone().date()
+    shown = f"{then:%H:%M:%S}" if then.date() == today else f"{then:%Y-%m-%d %H:%M}"
+    return gettext("It sends again at %(time)s.", time=shown)
 
 
 def ago(seconds: float) -> str:

@@ -46,6 +46,24 @@ def test_an_empty_document_is_every_default() -> None:
         ("modems: [{id: a, port: /dev/x, smsc: 'x'}]", "modems.0.smsc"),
         ("modems: [{id: a, iccid: '8962'}]", "modems.0.iccid"),
         ("modems: [{id: a, imsi: '51010123456789X'}]", "modems.0.imsi"),
+        ("modems: [{id: a, port: /dev/x, limits: {per_day: -1}}]", "modems.0.limits.per_day"),
+        ("modems: [{id: a, port: /dev/x, limits: {per_week: 7}}]", "modems.0.limits.per_week"),
+        ("modems: [{id: a, port: /dev/x, limits: {pause: .nan}}]", "modems.0.limits.pause"),
+        ("modems: [{id: a, port: /dev/x, tariff: {}}]", "modems.0.tariff.price"),
+        ("modems: [{id: a, port: /dev/x, tariff: {price: Rp 350}}]", "modems.0.tariff.price"),
+        ("modems: [{id: a, port: /dev/x, tariff: {price: true}}]", "modems.0.tariff.price"),
+        ("modems: [{id: a, port: /dev/x, tariff: {price: .inf}}]", "modems.0.tariff.price"),
+        ("modems: [{id: a, port: /dev/x, tariff: {price: -1}}]", "modems.0.tariff.price"),
+        ("modems: [{id: a, port: /dev/x, tariff: {price: 0.00001}}]", "modems.0.tariff.price"),
+        (
+            "modems: [{id: a, port: /dev/x, tariff: {price: 1, prices: [{prefixes: ['0871', 08a], price: 1}]}}]",
+            "modems.0.tariff.prices.0.prefixes.1",
+        ),
+        (
+            "modems: [{id: a, port: /dev/x, tariff: {price: 1, promo: {after: 5, price: 1, per: week}}}]",
+            "modems.0.tariff.promo.per",
+        ),
+        ("sms: {routing: fastest}", "sms.routing"),
         ("api: {http: {address: everywhere}}", "api.http.address"),
         ("api: {http: {port: 70000}}", "api.http.port"),
         ("api: {message_path: ../etc}", "api.message_path"),
@@ -106,6 +124,7 @@ def test_what_is_no_document_is_told_with_its_place(text: str, words: str) -> No
     "text",
     [
         "modems: [{id: a, port: /dev/x}, {id: a, port: /dev/y}]",
+        "modems: [{id: a, port: /dev/x, tariff: {price: 1, prices: [{prefixes: ['08', '08'], price: 1}]}}]",
         "modems: [{id: a, port: /dev/x}, {id: b, port: /dev/x}]",
         "modems: [{id: a, iccid: '8962100000000000017'}, {id: b, iccid: '8962100000000000017', usb: 1-1.2}]",
         "modems: [{id: a, imsi: '510101234567890'}, {id: b, imsi: '510101234567890'}]",
@@ -117,6 +136,27 @@ def test_what_is_no_document_is_told_with_its_place(text: str, words: str) -> No
 def test_two_of_one_name_are_refused(text: str) -> None:
     with pytest.raises(Misconfigured, match="is there twice"):
         validate(parse(text), SEALER)
+
+
+@pytest.mark.parametrize(
+    ("written", "price", "dumped"),
+    [
+        ("350", "350", "350"),
+        ("350.00", "350", "350"),
+        ("0.1", "0.1", "'0.1'"),  # a float in YAML, and exact all the same
+        ("'0.0790'", "0.079", "'0.079'"),
+        ("0", "0", "0"),
+        ("1e3", "1000", "1000"),
+        ("1000000", "1000000", "1000000"),
+    ],
+)
+def test_money_is_exact_and_is_written_in_one_way(written: str, price: str, dumped: str) -> None:
+    config = validate(parse(f"modems: [{{id: a, port: /dev/x, tariff: {{price: {written}}}}}]"), SEALER)
+    tariff = config.modems[0].tariff
+    assert tariff is not None
+    assert str(tariff.price) == price
+    assert f"price: {dumped}\n" in dump(config, SEALER)
+    assert validate(parse(dump(config, SEALER)), SEALER) == config
 
 
 class TestSalvage:

@@ -8,10 +8,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from fakes import FakeFleet, FakeSender, modem
+from fakes import FakeFleet, FakeSender, NoLedger, modem
 from otpbroker.clock import Clock
+from otpbroker.config.model import Config
 from otpbroker.errors import Unavailable
 from otpbroker.messaging.command import Origin
+from otpbroker.messaging.limits import Allowances
 from otpbroker.messaging.message import Message
 from otpbroker.messaging.pool import Pool
 from otpbroker.messaging.routing import RoutingTable
@@ -47,7 +49,8 @@ class PoolMachine(RuleBasedStateMachine):
         self.put: list[Message] = []
         self.not_before: dict[str, float] = {}
         clock = Clock(now=self.loop.time, monotonic=self.loop.time)
-        self.pool = Pool(self.fleet, lambda: "62", clock, self.expired.append)
+        allowances = Allowances(NoLedger(), clock)
+        self.pool = Pool(self.fleet, Config, allowances, clock, self.expired.append, lambda _: None)
         self._run(self._open())
 
     def teardown(self) -> None:

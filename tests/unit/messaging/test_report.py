@@ -3,11 +3,10 @@
 import asyncio
 import csv
 import logging
-import os
-import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from fakes import FakeSender, modem
 from otpbroker.messaging.outcome import Outcome, State
 from otpbroker.messaging.report import HEADER, Report
 from otpbroker.sms.submission import Refused, Retry, Unknown
-from virtual_time import NOON
+from virtual_time import NOON, time_zone
 
 SENT = Outcome(
     id="Zt3",
@@ -37,16 +36,8 @@ SENT = Outcome(
 
 @pytest.fixture(autouse=True)
 def jakarta() -> Iterator[None]:
-    """UTC+7, without summer time."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = "WIB-7"
-    time.tzset()
-    yield
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
+    with time_zone("WIB-7"):
+        yield
 
 
 class Ledger:
@@ -86,9 +77,56 @@ async def test_a_line_says_what_became_of_a_message(tmp_path: Path) -> None:
     (file,) = tmp_path.iterdir()
     assert file.read_text().splitlines() == [
         ",".join(HEADER),
-        "2027-01-15T15:00:01.500+07:00,Zt3,m1,62812XXXXXX90,200,2,sent,,rest",
-        "2027-01-15T15:00:01.500+07:00,Zt4,,62812XXXXXX90,200,2,failed,no-modem,rest",
+        "2027-01-15T15:00:01.500+07:00,Zt3,m1,62812XXXXXX90,200,2,sent,,rest,,",
+        "2027-01-15T15:00:01.500+07:00,Zt4,,62812XXXXXX90,200,2,failed,no-modem,rest,,",
     ]
+
+
+async def test_a_line_says_what_a_message_cost_and_saved(tmp_path: Path) -> None:
+    report = Report(tmp_path, Ledger(), lambda: 92)
+    async with running(report):
+        report.add(replace(SENT, price=Decimal(100), saved=Decimal("212.50")))
+        report.add(replace(SENT, price=Decimal("0.079"), saved=Decimal("0.0000")))
+        report.add(replace(SENT, price=Decimal("3E+3"), saved=None))
+    (file,) = tmp_path.iterdir()
+    assert [(line["price"], line["saved"]) for line in lines(file)] == [
+        ("100", "212.5"),
+        ("0.079", "0"),
+        ("3000", ""),
+    ]
+
+
+OLD = "time,id,modem,receiver,length,parts,outcome,error,source\r\n"
+OLD_LINE = "2027-01-15T15:00:00.000+07:00,Old,m1,62812XXXXXX90,9,1,sent,,rest\r\n"
+
+
+async def test_a_file_that_an_earlier_release_began_keeps_its_columns(tmp_path: Path) -> None:
+    (tmp_path / "2027-01-15.csv").write_text(OLD + OLD_LINE, newline="")
+    report = Report(tmp_path, Ledger(), lambda: 92)
+    async with running(report):
+        report.add(replace(SENT, price=Decimal(100)))
+        report.add(replace(SENT, price=Decimal(100), changed_at=NOON + 86400))
+    written = (tmp_path / "2027-01-15.csv").read_text().splitlines()
+    assert [line.count(",") for line in written] == [8, 8, 8]
+    assert lines(tmp_path / "2027-01-15.csv")[1]["source"] == "rest"
+    assert lines(tmp_path / "2027-01-16.csv")[0]["price"] == "100"
+
+
+async def test_lines_of_an_earlier_release_are_not_made_up_again(tmp_path: Path) -> None:
+    (tmp_path / "2027-01-15.csv").write_text(OLD + OLD_LINE, newline="")
+    ledger = Ledger(replace(SENT, id="Old"), replace(SENT, id="New"))
+    async with running(Report(tmp_path, ledger, lambda: 92)):
+        await asyncio.sleep(2)
+    assert [line["id"] for line in lines(tmp_path / "2027-01-15.csv")] == ["Old", "New"]
+    assert not ledger.owed
+
+
+async def test_a_file_that_begins_with_something_else_is_written_on_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "2027-01-15.csv").write_bytes(b"\xff\n" * 3)
+    report = Report(tmp_path, Ledger(), lambda: 92)
+    async with running(report):
+        report.add(SENT)
+    assert (tmp_path / "2027-01-15.csv").read_bytes().endswith(b",2,sent,,rest,,\r\n")
 
 
 async def test_a_file_holds_a_day_of_the_place_where_the_device_stands(tmp_path: Path) -> None:

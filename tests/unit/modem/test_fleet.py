@@ -128,6 +128,18 @@ async def test_a_change_of_routing_needs_no_new_start() -> None:
     assert house.opened == ["/dev/a"]
 
 
+@pytest.mark.parametrize("change", [{"limits": {"per_day": 90}}, {"tariff": {"price": 1}}])
+@in_virtual_time
+async def test_a_change_of_limits_or_prices_needs_none_either(change: dict[str, object]) -> None:
+    house = House("/dev/a")
+    async with house.running(section("a")):
+        await house.until(lambda: house["a"].ready)
+        await house.fleet.apply([section("a", **change)])
+        assert house["a"].ready
+        assert house["a"].config == section("a", **change)
+    assert house.opened == ["/dev/a"]
+
+
 @pytest.mark.parametrize(
     "change", [{"baud_rate": 9600}, {"pin": "1234"}, {"port": "/dev/z"}, {"smsc": "+62816124"}]
 )

@@ -4,6 +4,7 @@ import pytest
 
 from otpbroker.web import wording
 from otpbroker.web.language import Catalogue, gettext, parse_po, speak, spoken
+from virtual_time import NOON, time_zone
 
 PO = r"""
 # A comment.
@@ -68,6 +69,16 @@ async def test_how_long_ago(seconds: float, english: str, indonesian: str) -> No
     assert wording.ago(seconds) == english
     speak("id")
     assert wording.ago(seconds) == indonesian
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(58, "15:00:58"), (9 * 3600 - 1, "23:59:59"), (9 * 3600, "2027-01-16 00:00")]
+)
+async def test_when_a_modem_sends_again_is_told_by_the_clock_of_the_device(seconds: float, shown: str) -> None:
+    with time_zone("WIB-7"):
+        assert wording.again(NOON + seconds, NOON) == f"It sends again at {shown}."
+        speak("id")
+        assert wording.again(NOON + seconds, NOON) == f"Modem ini mengirim lagi pada {shown}."
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,7 @@ class Modem(BaseModel):
     signal_dbm: int | None
     waiting: int
     last_activity: datetime | None
+    held_back_until: datetime | None = Field(description="its limits let it send again then")
 
     @classmethod
     def of(cls, status: ModemStatus) -> Self:
@@ -225,6 +226,7 @@ class Modem(BaseModel):
             signal_dbm=status.signal_dbm,
             waiting=status.waiting,
             last_activity=None if status.last_activity is None else _utc(status.last_activity),
+            held_back_until=None if status.held_back_until is None else _utc(status.held_back_until),
         )
 
 

@@ -18,6 +18,7 @@ from otpbroker.errors import (
     Unavailable,
     UnknownOutcome,
 )
+from otpbroker.messaging.limits import LimitReached
 from otpbroker.rate import TooManyAttempts
 from otpbroker.web.access import CHALLENGE, Unauthenticated
 
@@ -76,6 +77,9 @@ def from_error(error: OtpBrokerError) -> Response:
             response.headers["WWW-Authenticate"] = CHALLENGE
         case TooManyAttempts():
             response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+        case LimitReached(retry_after=seconds):
+            if math.isfinite(seconds):  # else never with the limits as they are
+                response.headers["Retry-After"] = str(math.ceil(seconds))
         case Unavailable():
             response.headers["Retry-After"] = str(RETRY_AFTER)
     return response

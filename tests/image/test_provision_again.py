@@ -16,10 +16,6 @@ PLAY = """
 import json, os, sys
 from pathlib import Path
 
-from machine import Kind
-
-from image.bootstrap import emulation
-
 from image.commands import Commands
 from image.provision import play
 tree, log, variables = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])

@@ -157,7 +157,7 @@ async def test_the_document_needs_no_credentials_and_describes_every_route() -> 
         clock=Clock(),
     )
     served = {
-        f"{method} {re.sub('<(?:message|modem)_id>', '{id}', rule.rule).replace('<', '{').replace('>', '}')}"
+        f"{method} {re.sub('<message_id>', '{id}', rule.rule).replace('<', '{').replace('>', '}')}"
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/v1") and "openapi" not in rule.rule
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

@@ -23,7 +23,8 @@ async def test_a_code_its_reply_and_its_end() -> None:
             },
         )
         assert answer.headers["Cache-Control"] == "no-store"
-        assert (core.command, core.asked[-1][1].rights) == (RunUssd("m1", "*123#"), frozenset({"ussd"}))
+        assert core.command == RunUssd("m1", "*123#")
+        assert "ussd" in core.asked[-1][1].rights
         core.ussd = UssdReplied("m1", "Rp 5", '+CUSD: 0,"Rp 5",15')
         answer = await http.post("/api/v1/ussd/m1/reply", json={"text": "1"})
         assert (answer.status_code, answer.json()["replyable"], answer.json()["expires_at"]) == (200, False, None)

@@ -107,7 +107,9 @@ class DeliveryReports:
             sent_at = report.sent_at.timestamp()
 
             def apart(candidate: _Candidate) -> float:
-                return abs(candidate.outcome.changed_at - sent_at)
+                """Seconds; the service centre's time is cut to whole ones."""
+                after = candidate.outcome.changed_at - sent_at
+                return max(0.0, -after, after - 1.0)
 
             close = [candidate for candidate in fitting if apart(candidate) <= CLOSE]
             if close:

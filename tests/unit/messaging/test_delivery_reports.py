@@ -211,6 +211,12 @@ async def test_a_report_that_comes_twice_does_not_count_for_the_message_before(
     assert (await arrival(core, older), await arrival(core, newer)) == (Arrival.WAITING, Arrival.DELIVERED)
 
 
+async def test_the_time_in_a_report_is_cut_to_whole_seconds(core: Core, sender: FakeSender) -> None:
+    older, newer = await twins(core, sender, apart=0.4)
+    core.delivery_reports.reported("m1", report(5, sent_at=newer.changed_at - 0.95))
+    assert (await arrival(core, older), await arrival(core, newer)) == (Arrival.WAITING, Arrival.DELIVERED)
+
+
 async def test_what_was_sent_long_ago_is_not_meant(core: Core, sender: FakeSender) -> None:
     outcome = await core.send()
     await asyncio.sleep(300 + 86400 - 10)

@@ -52,7 +52,7 @@ class Hands:
             await asyncio.sleep(self._dice.uniform(*_GAPS))
         for modem in self._out():
             self._plug(modem)
-        await self._at.ready(*self._at.modems)
+        await self._at.ready(*self._at.modems, seconds=2 * _READY_LIMIT)
 
     async def _others_ready(self, chosen: Sequence[SimulatedModem]) -> None:
         """A healthy modem is there whatever the event does."""
@@ -90,9 +90,14 @@ class Hands:
             self._plug(modem, socket)
 
     async def _fall_out(self, chosen: Sequence[SimulatedModem]) -> None:
-        """Its next message is received, but it is unplugged before it can say so."""
+        """Its next message is received, but it is unplugged before it can say so.
+
+        One that takes no messages, perhaps because it fell out too often and is rested, is just pulled.
+        """
         modem = chosen[0]
-        await self._at.ready(modem)
+        if not self._at[self._at.wiring.section_of(modem)].ready:
+            self._unplug(modem)
+            return
         self._settle(modem)
         modem.change(next_sends=("unplug",))
         await self._at.until(lambda: modem.path is None, _READY_LIMIT)

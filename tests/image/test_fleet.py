@@ -1,4 +1,7 @@
-"""A fleet of one, over SSH: the same roles find nothing to do on a unit from the image, and roll a change out."""
+"""A fleet of one, over SSH: the same roles find nothing to do on a unit from the image, and roll a change out.
+
+The unit reaches no package archive, as one behind mobile internet may not: what is installed is asked for nowhere.
+"""
 
 import asyncio
 import os

@@ -145,7 +145,7 @@ def test_a_build_that_is_stopped_leaves_no_mount_and_no_process(how: signal.Sign
             assert line, "the build ended by itself"
         assert touching(tmp_path), "it has mounts and processes while it works"
         build.send_signal(how)
-        build.wait(30)
+        build.wait(120)
         deadline = time.monotonic() + 10
         while (left := touching(tmp_path)) and time.monotonic() < deadline:
             time.sleep(0.1)

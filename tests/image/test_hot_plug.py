@@ -87,8 +87,8 @@ async def test_modems_are_found_again_by_their_sims_in_whatever_socket(
 async def adapters(vm: Vm) -> list[str]:
     """The sockets of both, in the order of the controller's ports."""
     listed = await vm.until(
-        "cd /sys/bus/usb/devices && ls -d $(for port in *:1.0/ttyUSB*; do echo ${port%%:*}; done)"
-        " && [ $(ls -d *:1.0/ttyUSB* | wc -l) = 2 ]"
+        "cd /sys/bus/usb/devices && [ $(ls -d *:1.0/ttyUSB* | wc -l) = 2 ]"
+        " && for port in *:1.0/ttyUSB*; do echo ${port%%:*}; done"
     )
     return sorted(listed.split())
 

@@ -1,0 +1,5 @@
+"""The feeders of the configuration: each entry is of the `kind` that it names."""
+
+from otpbroker.config.feeder_rabbitmq import RabbitmqFeeder
+
+Feeder = RabbitmqFeeder

@@ -1,8 +1,9 @@
-"""All feeders of the configuration: each runs on its own, can be stopped, started and refreshed, and tells its state."""
+"""The feeders of the configuration: each runs on its own, can be stopped and started, and tells how it stands."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -29,7 +30,7 @@ class Feeder(Protocol):
 
 
 # Makes a feeder of its section; how it stands with its broker it tells.
-Make = Callable[[Section, Intake, Tell], Feeder]
+Make = Callable[[Section, Intake, Tell], Awaitable[Feeder]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,6 @@ class _Kept:
 
     section: Section
     intake: Intake
-    feeder: Feeder | None = None
     state: FeederState = FeederState.STOPPED
     detail: str = ""
     since: float = 0.0
@@ -157,13 +157,14 @@ class Feeders:
         while True:
             started = self._clock.monotonic()
             try:
-                kept.feeder = self._make(kept.section, kept.intake, tell)
-                await kept.feeder.run()
+                feeder = await self._make(kept.section, kept.intake, tell)
+                await feeder.run()
                 detail = "it ended"
             except Exception as error:  # noqa: BLE001 # whatever it is, the feeder is started again
-                # Its words may hold a part of a message; where it broke is in the log.
                 detail = f"it broke: {type(error).__name__}"
-                _log.exception("feeder %s broke", kept.section.id)
+                # Its words stay out of the log: they may hold a part of a message.
+                where = "".join(traceback.format_tb(error.__traceback__))
+                _log.error("feeder %s broke: %s\n%s", kept.section.id, type(error).__name__, where)
             if self._clock.monotonic() - started >= GOOD_RUN:
                 backoff.reset()
             self._tell(kept, FeederState.FAILED, detail)

@@ -62,8 +62,11 @@ class Unseal(Protocol):
 class Claims(Protocol):
     """What devices on one queue know of each other's messages, each under a key that all of them compute alike."""
 
-    async def earlier(self, key: str) -> Outcome | None:
-        """What somebody told of it: SENT, or UNKNOWN for what was begun. Raises `Unavailable`."""
+    async def earlier(self, key: str, *, certain: bool) -> Outcome | None:
+        """What somebody told of it: SENT, or UNKNOWN for what was begun; `certain`: all that was told before now.
+
+        Raises `Unavailable`.
+        """
         ...
 
     async def claim(self, key: str) -> bool:
@@ -215,12 +218,13 @@ class Intake:
             return await self._core.submit(command, self._origin)
         command = _with_times(command, delivery, self._clock.now())
         key = given.key(place)
-        begun = False
-        if claims is not None and delivery.redelivered and (earlier := await claims.earlier(key)) is not None:
-            if earlier.state is State.SENT:
-                return _as_result(command, earlier)
-            begun = True
         again = delivery.redelivered or delivery.message_id is not None
+        begun = False
+        if claims is not None and (again or command.id):
+            earlier = await claims.earlier(key, certain=delivery.redelivered)
+            if earlier is not None and earlier.state is State.SENT:
+                return _as_result(command, earlier)
+            begun = earlier is not None
         name = f"{delivery.message_id}/{place}" if delivery.message_id is not None else key
         command = replace(command, repeatable=Repeatable(name, again, begun))
         claim = None if claims is None else lambda: claims.claim(key)

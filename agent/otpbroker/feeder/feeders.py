@@ -105,6 +105,9 @@ class Feeders:
             }
             ended = [kept for feeder_id, kept in old.items() if self._kept.get(feeder_id) is not kept]
             await asyncio.gather(*(self._stop(kept, "") for kept in ended))
+            for kept in ended:
+                if kept.section.id not in self._kept:
+                    self._publish(kept, FeederState.STOPPED, "")
             for feeder_id, kept in self._kept.items():
                 if old.get(feeder_id) is not kept:
                     if kept.section.active:
@@ -176,9 +179,12 @@ class Feeders:
         if state is not kept.state:
             kept.since = self._clock.now()
         kept.state, kept.detail = state, detail
-        section = kept.section
         level = logging.INFO if state in _WELL and not detail else logging.WARNING
-        _log.log(level, "feeder %s: %s%s", section.id, state.value, f": {detail}" if detail else "")
+        _log.log(level, "feeder %s: %s%s", kept.section.id, state.value, f": {detail}" if detail else "")
+        self._publish(kept, state, detail)
+
+    def _publish(self, kept: _Kept, state: FeederState, detail: str) -> None:
+        section = kept.section
         self._bus.publish(FeederChanged(section.id, section.kind, state, detail, self._clock.now()))
 
 

@@ -12,7 +12,17 @@ from typing import Protocol
 from otpbroker.clock import Clock
 from otpbroker.errors import OtpBrokerError, Rejected, Unavailable, UnknownOutcome
 from otpbroker.messaging import wire
-from otpbroker.messaging.command import Command, Echo, Origin, Repeatable, RequestOtp, RunUssd, SendSms
+from otpbroker.messaging.command import (
+    Block,
+    Command,
+    Echo,
+    Origin,
+    Repeatable,
+    RequestOtp,
+    RunUssd,
+    SendSms,
+    Unblock,
+)
 from otpbroker.messaging.message import Claim
 from otpbroker.messaging.outcome import OtpRequested, Outcome, Result, State
 from otpbroker.redact import mask_number
@@ -137,6 +147,7 @@ class Intake:
         self._sealed_only = sealed_only
         self._clock = clock
         self.counts: Counter[Verdict] = Counter()  # of what was handled
+        self._in_order = asyncio.Lock()  # a message that comes after an unblocking is not to pass it
 
     def withdraw(self, message_id: str) -> None:
         """Give a message up that waits for a modem; it ends as NOT_NOW."""
@@ -214,6 +225,9 @@ class Intake:
         delivery, claims = given.delivery, given.claims
         if isinstance(command, RunUssd) and delivery.redelivered:
             raise UnknownOutcome("begun-before", "it may have been run before, and is not run twice")
+        async with self._in_order:
+            if isinstance(command, Block | Unblock):
+                return await self._core.submit(command, self._origin)
         if not isinstance(command, SendSms | RequestOtp):
             return await self._core.submit(command, self._origin)
         command = _with_times(command, delivery, self._clock.now())

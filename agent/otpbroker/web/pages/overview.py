@@ -132,7 +132,7 @@ async def _fragments(
                 fragments[f"modem-{modem.id}"] = await render("modem", modem=modem)
     if changes.messages or changes.everything:
         fragments["messages"] = await render("messages")
-    if changes.feeders or changes.messages or changes.everything:
+    if changes.feeders or changes.everything or (changes.messages and overview.feeders):
         fragments["feeders"] = await render("feeders", form_token=lambda: form_token)
     if changes.parts or changes.everything:
         fragments["problems"] = await render("problems")

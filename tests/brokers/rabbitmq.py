@@ -176,9 +176,11 @@ class RabbitMq:
         self._evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({{absolute, {limit}}}).")
 
     def _evaluate(self, expression: str) -> None:
+        escript = next((ROOT / "usr/lib/erlang").glob("erts-*/bin/escript"))
         script = next((ROOT / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/escript/rabbitmqctl"))
-        command = [self.folder / "bin/escript", script, "--node", self._environment()["RABBITMQ_NODENAME"]]
-        subprocess.run([*command, "eval", expression], env=self._environment(), check=True, capture_output=True)
+        environment = self._environment()
+        command = [escript, script, "--node", environment["RABBITMQ_NODENAME"], "eval", expression]
+        subprocess.run(command, env=environment, check=True, capture_output=True)
 
     def _http(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
@@ -204,10 +206,9 @@ class RabbitMq:
             )
         )
         (self.folder / "plugins").write_text("[rabbitmq_management].")
-        for name in ("erl", "escript"):
-            path = self.folder / "bin" / name
-            path.write_text(_ERL.format(root=ROOT).replace("PROGNAME=erl", f"PROGNAME={name}"))
-            path.chmod(0o755)
+        erl = self.folder / "bin" / "erl"
+        erl.write_text(_ERL.format(root=ROOT))
+        erl.chmod(0o755)
 
     def _environment(self) -> dict[str, str]:
         folder = self.folder
@@ -215,6 +216,7 @@ class RabbitMq:
             "HOME": str(folder / "home"),
             "PATH": f"{folder / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
             "LANG": "C.UTF-8",
+            "ESCRIPT_EMULATOR": str(folder / "bin" / "erl"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self._epmd_port),
             "RABBITMQ_ALLOW_INPUT": "1",  # the script becomes the broker, so that its process is ours

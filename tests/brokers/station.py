@@ -28,7 +28,13 @@ class Station:
     """`senders` may be plugged and unplugged; `states` are all that the feeder told."""
 
     def __init__(
-        self, folder: Path, senders: Sequence[FakeSender], entry: dict[str, Any], config: Config, patience: Patience
+        self,
+        folder: Path,
+        senders: Sequence[FakeSender],
+        entry: dict[str, Any],
+        config: Config,
+        patience: Patience,
+        dispatcher: type[Dispatcher],
     ) -> None:
         (folder / "runtime").mkdir(parents=True, exist_ok=True)
         self.fleet = FakeFleet(tuple(senders))
@@ -42,7 +48,7 @@ class Station:
         clock = Clock()
         in_air = InAir()
         self.in_air = in_air
-        self.dispatcher = Dispatcher(
+        self.dispatcher = dispatcher(
             config=lambda: self.config,
             fleet=self.fleet,
             in_air=in_air,
@@ -134,9 +140,10 @@ async def station(
     *senders: FakeSender,
     config: Config = Config(),  # noqa: B008 # frozen
     patience: Patience = QUICK,
+    dispatcher: type[Dispatcher] = Dispatcher,
 ) -> AsyncIterator[Station]:
     """A running station; at the end the feeder is stopped first, as the agent does."""
-    running = Station(folder, senders, entry, config, patience)
+    running = Station(folder, senders, entry, config, patience, dispatcher)
     parts = [asyncio.create_task(running._listen()), asyncio.create_task(running.dispatcher.run())]
     await asyncio.sleep(0)
     await running.feeders.apply((running.section,))

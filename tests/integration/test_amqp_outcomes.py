@@ -1,4 +1,4 @@
-"""A message is acknowledged after its final outcome; what can not be sent is dead-lettered or rejected, not lost."""
+"""Acknowledged is what has its final outcome; what can not be sent is dead-lettered or rejected, never lost."""
 
 import asyncio
 from pathlib import Path

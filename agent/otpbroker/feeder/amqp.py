@@ -90,7 +90,7 @@ class Broker:
         opened: asyncio.Future[None] = loop.create_future()
         self._opened = opened
         self._address = address
-        self._connection = AsyncioConnection(
+        self._connection = _Connection(
             _parameters(address),
             on_open_callback=lambda _: None if opened.done() else opened.set_result(None),
             on_open_error_callback=lambda _, error: self._end(error),
@@ -146,6 +146,14 @@ class Broker:
             # pika has no other way to let a socket go.
             self._connection._terminate_stream(None)  # type: ignore[attr-defined] # noqa: SLF001
             await asyncio.wait({self.closed}, timeout=CLOSE_LIMIT)
+
+
+class _Connection(AsyncioConnection):
+    def _on_connection_workflow_done(self, result: object) -> None:
+        # pika 1.4.4 gives the class of the error, not an error, when an attempt to connect is given up.
+        super()._on_connection_workflow_done(  # type: ignore[misc]
+            result() if isinstance(result, type) else result
+        )
 
 
 class Channel:
@@ -448,6 +456,10 @@ def _words(error: BaseException | None) -> str:
             return text
         case pika.exceptions.AMQPHeartbeatTimeout():
             return "no heartbeat"
+        case pika.exceptions.IncompatibleProtocolError():
+            return "what answers there does not speak AMQP, or is just starting or ending"
+        case pika.exceptions.StreamLostError():
+            return "the connection broke"
         case pika.exceptions.ConnectionClosed(reply_text=text) | pika.exceptions.ChannelClosed(reply_text=text):
             return str(text)
         case TimeoutError():

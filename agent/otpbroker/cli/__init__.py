@@ -19,6 +19,7 @@ COMMANDS = {
     "new-unit": "make one unit's secrets: provisioning file and brochure",
     "first-boot": "take the boot partition's provisioning file, or make this unit's own secrets",
     "system-config": "write the files of access point, firewall, console and SSH",
+    "rabbitmq": "prepare a RabbitMQ broker for several devices",
     "simulate-modem": "run simulated GSM modems and the phone that receives",
 }
 

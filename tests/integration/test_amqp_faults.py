@@ -15,11 +15,13 @@ from brokers.rabbitmq import RabbitMq, Vhost
 from brokers.station import Station, station
 from fakes import FakeSender, modem
 from otpbroker.events import FeederState
+from otpbroker.feeder.claims import ARGUMENTS as STREAM
 
 HEARTBEAT = 5  # seconds, the least that can be configured: silence is noticed within 10 + 5
 
 
-def senders(count: int = 4, air: float = 0.15) -> tuple[FakeSender, ...]:
+def senders(count: int = 4, air: float = 0.3) -> tuple[FakeSender, ...]:
+    """Slower than the load: each has a message in the air whenever it happens."""
     return tuple(FakeSender(modem(f"m{number}"), air_time=air) for number in range(count))
 
 
@@ -64,7 +66,7 @@ async def test_a_broker_that_is_killed_under_load_and_started_again(
         await server.declare("sms", durable=True, arguments=arguments)
         async with station(ram_folder, vhost.settings(**durable(queue_type=kind)), *senders()) as device:
             await device.connected()
-            load = Load(vhost, count=150, rate=20)
+            load = Load(vhost, count=100, rate=25)
             publishing = asyncio.create_task(load.run())
             await device.until(lambda: len(device.texts) > 20)
             rabbit.kill()
@@ -91,7 +93,7 @@ async def test_a_broker_that_hangs_under_load(ram_folder: Path, mortal_rabbit: R
         await server.declare("sms", durable=True)
         async with station(ram_folder, vhost.settings(**durable()), *senders()) as device:
             await device.connected()
-            load = Load(vhost, count=150, rate=20)
+            load = Load(vhost, count=100, rate=25)
             publishing = asyncio.create_task(load.run())
             await device.until(lambda: len(device.texts) > 20)
             rabbit.freeze()
@@ -117,7 +119,7 @@ async def test_a_network_that_is_cut_under_load(ram_folder: Path, mortal_rabbit:
         entry = vhost.settings(**durable(port=line.port))
         async with station(ram_folder, entry, *senders()) as device:
             await device.connected()
-            load = Load(vhost, count=150, rate=20)
+            load = Load(vhost, count=100, rate=25)
             publishing = asyncio.create_task(load.run())
             await device.until(lambda: len(device.texts) > 20)
             line.cut()
@@ -140,6 +142,7 @@ async def test_one_of_two_devices_is_cut_off_and_what_it_had_in_the_air_is_unkno
     rabbit = mortal_rabbit
     async with rabbit.vhost() as vhost, publisher(vhost) as server, network(rabbit.port) as line:
         await server.declare("sms", durable=True, arguments={"x-queue-type": "quorum"})
+        await server.declare("sms.claims", durable=True, arguments=STREAM)
         entry = vhost.settings(**durable(queue_type="quorum", claims="sms.claims"))
         hanging = senders(2, air=0.1)
         async with (

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -10,7 +11,8 @@ import pytest
 from site_device import Device, Visitor
 from site_fakes import USERNAME
 
-from otpbroker.events import MessageChanged, ModemChanged, ModemGone, ModemState
+from otpbroker.events import FeederChanged, FeederState, MessageChanged, ModemChanged, ModemGone, ModemState
+from otpbroker.feeder.feeders import FeederStatus
 
 SOON = 5.0
 
@@ -82,6 +84,37 @@ async def test_a_modem_that_came_or_went_brings_all_of_them(device: Device, owne
         update = await listening.update()
         assert set(update) == {"summary", "modems"}
         assert gone.id not in update["modems"]
+
+
+RABBIT = FeederStatus("rabbit", "rabbitmq", FeederState.REFUSED, "correct username and password", 0.0, done=41)
+
+
+async def test_a_feeders_new_state_is_told_with_its_error(device: Device, owner: Visitor) -> None:
+    device.feeders.statuses = (RABBIT,)
+    async with stream(device, owner) as listening:
+        first = (await listening.update())["feeders"]
+        assert "Refused" in first
+        assert "correct username and password" in first
+        device.feeders.statuses = (replace(RABBIT, state=FeederState.CONNECTED, detail=""),)
+        device.bus.publish(FeederChanged("rabbit", "rabbitmq", FeederState.CONNECTED, "", 0.0))
+        update = await listening.update()
+        assert set(update) == {"summary", "feeders"}
+        assert "Connected" in update["feeders"]
+        assert "41" in update["feeders"]
+        token = re.search(r'name="form_token" value="(\w+)"', update["feeders"])
+        assert token is not None
+        assert token[1] == owner.token, "its buttons work"
+
+
+async def test_a_feeder_is_stopped_from_the_overview(device: Device, owner: Visitor) -> None:
+    device.feeders.statuses = (RABBIT,)
+    assert 'action="/feeders/rabbit"' in (await owner.get("/")).text
+    answer = await owner.post("/feeders/rabbit", {"do": "stop"})
+    assert (answer.status, answer.location) == (303, "/")
+    assert (await owner.post("/feeders/rabbit", {"do": "explode"})).status == 400
+    assert (await owner.post("/feeders/nobody", {"do": "stop"})).status == 404
+    assert (await device.client().post("/feeders/rabbit", {"do": "stop"})).status in {303, 400, 403}
+    assert device.feeders.acts == [("rabbit", "stop"), ("nobody", "stop")]
 
 
 async def test_a_burst_is_told_as_its_sum(device: Device, owner: Visitor) -> None:

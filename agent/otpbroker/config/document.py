@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from otpbroker.config.feeders import Feeder
+from otpbroker.config.feeders import FEEDER_KINDS, Feeder
 from otpbroker.config.model import Config, ModemSection
 from otpbroker.errors import Misconfigured
 from otpbroker.sealing import Sealer
@@ -170,10 +170,14 @@ def _feeders(raw: object, sealer: Sealer, fallback: Config, problems: list[Probl
     feeders: dict[str, Feeder] = {}
     for place, entry in enumerate(raw):
         feeder = None
+        kind = entry.get("kind") if isinstance(entry, dict) else None
         try:
             feeder = _FEEDER.validate_python(_unsealed(entry, sealer))
         except ValidationError as error:
-            problems.extend(_problems(f"feeders.{place}", error))
+            if kind in FEEDER_KINDS:
+                problems.extend(_problems(f"feeders.{place}", error, kind))
+            else:
+                problems.append(Problem(f"feeders.{place}.kind", f"must be {' or '.join(FEEDER_KINDS)}"))
         except Misconfigured as error:
             problems.append(Problem(f"feeders.{place}", error.detail, _ENTER_ANEW))
         if feeder is None and isinstance(entry, dict) and isinstance(entry.get("id"), str):
@@ -183,9 +187,11 @@ def _feeders(raw: object, sealer: Sealer, fallback: Config, problems: list[Probl
     return tuple(feeders.values())
 
 
-def _problems(place: str, error: ValidationError) -> Iterable[Problem]:
+def _problems(place: str, error: ValidationError, kind: str | None = None) -> Iterable[Problem]:
+    """`kind`: of an entry that may be of several; pydantic names it as if it were a place."""
     for line in error.errors(include_url=False, include_input=False, include_context=False):
-        path = ".".join(str(part) for part in ((place,) if place else ()) + line["loc"])
+        inner = line["loc"][1:] if line["loc"][:1] == (kind,) else line["loc"]
+        path = ".".join(str(part) for part in ((place,) if place else ()) + inner)
         remedy = "put it in quotes" if line["type"] == "string_type" else ""
         yield Problem(path or "config.yaml", line["msg"].removeprefix("Value error, "), remedy)
 

@@ -2,4 +2,5 @@
 
 from otpbroker.config.feeder_rabbitmq import RabbitmqFeeder
 
+FEEDER_KINDS = ("rabbitmq",)
 Feeder = RabbitmqFeeder

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 from pika.channel import Channel as PikaChannel
 from pika.credentials import ExternalCredentials, PlainCredentials
 from pika.exceptions import AMQPError
@@ -430,6 +431,8 @@ def _of_connection(error: BaseException | None, address: Address) -> OtpBrokerEr
                 )
             case pika.exceptions.ConnectionClosedByBroker(reply_code=540, reply_text=text):
                 return Misconfigured("not-implemented", text)
+    if any(isinstance(cause, AMQPConnectorStackTimeout) for cause in causes):
+        return Unavailable("broker-silent", f"{address.host}:{address.port}: what is there does not answer")
     last = causes[-1] if causes else None
     return Unavailable("broker-unreachable", f"{address.host}:{address.port}: {_words(last)}")
 

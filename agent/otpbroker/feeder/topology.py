@@ -43,7 +43,7 @@ class Layout:
                 if (other := owner.get(digits[:length])) is not None and other != group:
                     raise Rejected(
                         "prefixes-overlap",
-                        f"{digits} of {group} begins with {digits[:length]} of {other}: both would get its messages",
+                        f"{digits} of {group} begins with {digits[:length]} of {other}: both would get a message",
                         field="--group",
                         remedy="write longer prefixes",
                     )

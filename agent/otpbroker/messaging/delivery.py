@@ -199,7 +199,7 @@ class Delivery:
         """What may have changed since it was accepted; False: that was its end."""
         if message.deadline <= self._clock.monotonic():  # handed over before its timer had its turn
             self._expired(message)
-        elif message.withdrawn or (message.claim is not None and not await message.claim()):
+        elif not await _is_ours(message):
             self._returned(message)
         elif self._blocked(message.receiver):
             self._finish(message, State.BLOCKED, error="blocked")
@@ -337,6 +337,12 @@ class Delivery:
                 error=outcome.error,
             )
         )
+
+
+async def _is_ours(message: Message) -> bool:
+    """Whether its broker has not taken it back, perhaps while it was claimed."""
+    claimed = message.claim is None or (not message.withdrawn and await message.claim())
+    return claimed and not message.withdrawn
 
 
 def _what_is_known(cause: str, sent: int, parts: int) -> str:

@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.feeders import queue
 from bench.scenarios import Row, cost, latency, restart, throughput
 
 
@@ -33,6 +34,9 @@ async def _measure(folder: Path) -> list[Row]:
         ("air-1s-64", lambda at: throughput(at, 64, 1.0, 20, 0.97)),
         ("restart", restart),
         ("cost", cost),
+        ("queue", lambda at: queue(at, claims=False)),
+        ("queue-claims", lambda at: queue(at, claims=True)),
+        ("queue-far", lambda at: queue(at, claims=True, delay=0.05)),
     ):
         print(f"measuring {name} ...", flush=True)
         rows += await scenario(folder / name)

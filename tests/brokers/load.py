@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import pika
 from pika.exceptions import AMQPError
 
+from bench.rabbitmq import Vhost
 from brokers.publisher import parameters
-from brokers.rabbitmq import Vhost
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 
-from brokers.rabbitmq import Vhost
+from bench.rabbitmq import Vhost
 
 
 @dataclass(frozen=True, slots=True)

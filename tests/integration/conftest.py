@@ -8,13 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from bench.rabbitmq import RabbitMq, TlsPaths, Vhost
+from brokers.certificates import Authority
 from brokers.publisher import Publisher, publisher
-from brokers.rabbitmq import RabbitMq, Vhost
 
 
-def _broker() -> Iterator[RabbitMq]:
+@pytest.fixture(scope="session")
+def authority() -> Iterator[Authority]:
+    """It vouches for the brokers."""
+    with tempfile.TemporaryDirectory(prefix="otpbroker-authority-") as folder:
+        yield Authority(Path(folder))
+
+
+def _broker(authority: Authority) -> Iterator[RabbitMq]:
     folder = Path(tempfile.mkdtemp(prefix="otpbroker-rabbit-", dir="/dev/shm"))  # quicker by far
-    broker = RabbitMq(folder)
+    broker = RabbitMq(folder, TlsPaths(authority.path, *authority.issue("broker", "localhost", "127.0.0.1")))
     try:
         asyncio.run(broker.start())
         yield broker
@@ -24,15 +32,15 @@ def _broker() -> Iterator[RabbitMq]:
 
 
 @pytest.fixture(scope="session")
-def rabbit() -> Iterator[RabbitMq]:
+def rabbit(authority: Authority) -> Iterator[RabbitMq]:
     """One for all tests, which leave it running."""
-    yield from _broker()
+    yield from _broker(authority)
 
 
 @pytest.fixture(scope="session")
-def mortal_rabbit() -> Iterator[RabbitMq]:
+def mortal_rabbit(authority: Authority) -> Iterator[RabbitMq]:
     """Another one, to be killed, frozen and started again."""
-    yield from _broker()
+    yield from _broker(authority)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from bench.rabbitmq import Vhost
 from bench.rig import PASSWORD, USER, Installation, Modems, modems
 from brokers.load import Load
 from brokers.publisher import Publisher
-from brokers.rabbitmq import Vhost
 
 QUORUM = {"x-queue-type": "quorum"}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bench.rabbitmq import Vhost
 from brokers.publisher import Publisher
-from brokers.rabbitmq import Vhost
 from brokers.station import station
 from fakes import FakeSender, modem
 from otpbroker.messaging.outcome import State

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from bench.rabbitmq import RabbitMq, Vhost
+from brokers.certificates import Authority
 from brokers.publisher import Publisher, publisher
-from brokers.rabbitmq import RabbitMq, Vhost
 from brokers.station import station
 from fakes import FakeSender, modem
 from otpbroker.events import FeederState
@@ -153,9 +154,9 @@ async def test_a_queue_that_is_deleted_is_made_again(
 
 
 async def test_tls_is_verified_against_the_configured_authority(
-    ram_folder: Path, rabbit: RabbitMq, vhost: Vhost, server: Publisher, sender: FakeSender
+    ram_folder: Path, authority: Authority, vhost: Vhost, server: Publisher, sender: FakeSender
 ) -> None:
-    tls = {"enabled": True, "ca": str(rabbit.authority.path)}
+    tls = {"enabled": True, "ca": str(authority.path)}
     async with station(ram_folder, vhost.settings(port=vhost.tls_port, tls=tls), sender) as device:
         await device.connected()
         await server.publish(sms("a"))
@@ -163,18 +164,35 @@ async def test_tls_is_verified_against_the_configured_authority(
 
 
 async def test_the_authority_may_stand_in_the_configuration_itself(
-    ram_folder: Path, rabbit: RabbitMq, vhost: Vhost, sender: FakeSender
+    ram_folder: Path, authority: Authority, vhost: Vhost, sender: FakeSender
 ) -> None:
-    certificate, key = rabbit.authority.issue("device", "device.test")
+    certificate, key = authority.issue("device", "device.test")
     tls = {
         "enabled": True,
-        "ca": rabbit.authority.path.read_text(),
+        "ca": authority.path.read_text(),
         "certificate": certificate.read_text(),
         "key": key.read_text(),
     }
     async with station(ram_folder, vhost.settings(port=vhost.tls_port, tls=tls), sender) as device:
         await device.connected()
     assert not list(Path("/dev/shm").glob("tmp*/chain")), "the key does not stay in a file"
+
+
+async def test_a_certificate_of_the_device_can_stand_for_its_user(
+    ram_folder: Path, rabbit: RabbitMq, authority: Authority, vhost: Vhost, server: Publisher, sender: FakeSender
+) -> None:
+    certificate, key = authority.issue("user", "device.test", common_name=vhost.username)
+    tls = {"enabled": True, "ca": str(authority.path), "certificate": str(certificate), "key": str(key)}
+    entry = vhost.settings(port=vhost.tls_port, tls=tls)
+    del entry["username"], entry["password"]
+    async with station(ram_folder, entry, sender) as device:
+        await device.connected()
+        await server.publish(sms("a"))
+        await device.until(lambda: sender.texts == ["a"])
+    stranger, key = authority.issue("stranger", "device.test", common_name="nobody")
+    entry["tls"] = tls | {"certificate": str(stranger), "key": str(key)}
+    async with station(ram_folder / "other", entry, sender) as device:
+        await device.until(lambda: device.state is REFUSED)
 
 
 @pytest.mark.parametrize(
@@ -187,9 +205,9 @@ async def test_the_authority_may_stand_in_the_configuration_itself(
     ],
 )
 async def test_a_broker_that_can_not_be_verified_is_refused(
-    ram_folder: Path, rabbit: RabbitMq, vhost: Vhost, sender: FakeSender, tls: dict[str, Any], words: str
+    ram_folder: Path, authority: Authority, vhost: Vhost, sender: FakeSender, tls: dict[str, Any], words: str
 ) -> None:
-    tls = {"enabled": True} | ({"ca": str(rabbit.authority.path)} if "server_name" in tls else {}) | tls
+    tls = {"enabled": True} | ({"ca": str(authority.path)} if "server_name" in tls else {}) | tls
     async with station(ram_folder, vhost.settings(port=vhost.tls_port, tls=tls), sender) as device:
         await device.until(lambda: device.state is REFUSED)
         assert words in device.detail

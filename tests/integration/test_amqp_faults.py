@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from bench.network import network
+from bench.rabbitmq import RabbitMq, Vhost
 from brokers.load import Load
-from brokers.network import network
 from brokers.publisher import publisher
-from brokers.rabbitmq import RabbitMq, Vhost
 from brokers.station import Station, station
 from fakes import FakeSender, modem
 from otpbroker.events import FeederState

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bench.rabbitmq import RabbitMq, Vhost
 from brokers.publisher import Publisher
-from brokers.rabbitmq import RabbitMq, Vhost
 from brokers.station import station
 from core import settings
 from fakes import FakeSender, modem

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from bench.rabbitmq import RabbitMq, Vhost
+from brokers.certificates import Authority
 from brokers.publisher import Publisher
-from brokers.rabbitmq import RabbitMq, Vhost
 from brokers.station import station
 from fakes import FakeSender, modem
 from otpbroker.messaging.outcome import State
@@ -135,9 +136,9 @@ async def test_a_wrong_password_is_told(vhost: Vhost) -> None:
     assert "correct username and password" in output
 
 
-async def test_tls_is_verified(rabbit: RabbitMq, vhost: Vhost) -> None:
+async def test_tls_is_verified(authority: Authority, vhost: Vhost) -> None:
     url = f"amqps://{vhost.username}@127.0.0.1:{vhost.tls_port}/{vhost.name}"
     code, output = await setup(vhost, url=url)
     assert (code, "is not trusted" in output) == (1, True), output
-    code, output = await setup(vhost, "--ca", str(rabbit.authority.path), url=url)
+    code, output = await setup(vhost, "--ca", str(authority.path), url=url)
     assert code == 0, output

@@ -229,9 +229,9 @@ class Channel:
         """Take no more; what is not acknowledged yet stays ours."""
         await self._ask(lambda done: self._raw.basic_cancel(tag, callback=done))
 
-    def ack(self, tag: int) -> None:
+    def ack(self, tag: int, *, with_earlier: bool = False) -> None:
         with suppress(AMQPError):
-            self._raw.basic_ack(tag)
+            self._raw.basic_ack(tag, multiple=with_earlier)
 
     def give_back(self, tag: int) -> None:
         """The broker gives it again, to whoever comes first."""

@@ -23,6 +23,7 @@ from otpbroker.messaging.outcome import Outcome, State
 REMEMBERED = 20_000
 BARRIER_LIMIT = 15.0  # seconds to read what was written before
 _PREFETCH = 500
+_ACKED_TOGETHER = 100  # a stream forgets nothing by it, it only goes on
 
 # How `otpbroker rabbitmq setup` makes the stream. Whole segments alone are dropped when they are too old.
 ARGUMENTS = {"x-queue-type": "stream", "x-max-age": "1D", "x-stream-max-segment-size-bytes": 1_000_000}
@@ -134,7 +135,8 @@ class StreamClaims:
         return json.dumps({"k": _digest(key), "s": state, "d": self._device, **facts}).encode()
 
     def _read(self, received: Received) -> None:
-        self._reader.ack(received.tag)
+        if received.tag % _ACKED_TOGETHER == 0:
+            self._reader.ack(received.tag, with_earlier=True)
         offset = (received.properties.headers or {}).get("x-stream-offset")
         if isinstance(offset, int):
             self._known.next_offset = int(offset) + 1

@@ -27,7 +27,8 @@ class Network:
             flow.cancel()
         self._up.set()
 
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection to its end."""
         task = asyncio.current_task()
         assert task is not None
         self._flows.add(task)
@@ -61,7 +62,7 @@ class Network:
 @asynccontextmanager
 async def network(target: int) -> AsyncIterator[Network]:
     made = Network(target)
-    server = await asyncio.start_server(made._join, "127.0.0.1", 0)
+    server = await asyncio.start_server(made.join, "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -20,20 +20,13 @@ from urllib.parse import quote
 import httpx2
 
 from bench.rig import free_port
-from brokers.certificates import Authority
 
-ROOT = Path(os.environ.get("OTPBROKER_TEST_RABBITMQ") or Path(__file__).parents[2] / "build" / "rabbitmq")
+ROOT = Path(os.environ.get("OTPBROKER_TEST_RABBITMQ") or Path(__file__).parents[1] / "build" / "rabbitmq")
 USER = "admin"
 START_LIMIT = 60.0
 
 _CONFIGURATION = """
 listeners.tcp.1 = 127.0.0.1:{amqp}
-listeners.ssl.1 = 127.0.0.1:{amqps}
-ssl_options.cacertfile = {folder}/ca.pem
-ssl_options.certfile = {folder}/broker.pem
-ssl_options.keyfile = {folder}/broker.key
-ssl_options.verify = verify_peer
-ssl_options.fail_if_no_peer_cert = false
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {http}
 management_agent.disable_metrics_collector = true
@@ -46,6 +39,17 @@ log.file = false
 vm_memory_high_watermark.absolute = 800MiB
 disk_free_limit.absolute = 10MB
 """
+_TLS = """
+listeners.ssl.1 = 127.0.0.1:{port}
+ssl_options.cacertfile = {authority}
+ssl_options.certfile = {certificate}
+ssl_options.keyfile = {key}
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = false
+ssl_cert_login_from = common_name
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = EXTERNAL
+"""
 _ERL = """#!/bin/sh
 ROOTDIR={root}/usr/lib/erlang
 BINDIR=$(echo "$ROOTDIR"/erts-*/bin)
@@ -53,6 +57,15 @@ EMU=beam PROGNAME=erl
 export ROOTDIR BINDIR EMU PROGNAME
 exec "$BINDIR/erlexec" "$@"
 """
+
+
+@dataclass(frozen=True, slots=True)
+class TlsPaths:
+    """PEM files."""
+
+    authority: Path
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +94,12 @@ class Vhost:
 class RabbitMq:
     """One broker process; `kill`, `freeze` and `start` again as often as a test wants."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: TlsPaths | None = None) -> None:
+        """Its port for TLS listens when it has a certificate."""
         self.folder = folder
+        self.tls = tls
         self.port, self.tls_port, self.http_port = free_port(), free_port(), free_port()
         self.password = secrets.token_urlsafe(12)
-        self.authority = Authority(folder)
         self._dist, self._epmd_port = free_port(), free_port()
         self._epmd: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -112,7 +126,7 @@ class RabbitMq:
         server = next((ROOT / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
         environment = self._environment()
         if self._epmd is None:
-            command = [erlang / "epmd", "-address", "127.0.0.1", "-port", str(self._epmd_port)]
+            command = [str(erlang / "epmd"), "-address", "127.0.0.1", "-port", str(self._epmd_port)]
             self._epmd = subprocess.Popen(command, env=environment)
         with (self.folder / "broker.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -179,7 +193,7 @@ class RabbitMq:
         escript = next((ROOT / "usr/lib/erlang").glob("erts-*/bin/escript"))
         script = next((ROOT / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/escript/rabbitmqctl"))
         environment = self._environment()
-        command = [escript, script, "--node", environment["RABBITMQ_NODENAME"], "eval", expression]
+        command = [str(escript), str(script), "--node", environment["RABBITMQ_NODENAME"], "eval", expression]
         subprocess.run(command, env=environment, check=True, capture_output=True)
 
     def _http(self) -> httpx2.AsyncClient:
@@ -193,19 +207,14 @@ class RabbitMq:
 
     def _write(self) -> None:
         for name in ("home", "bin", "data", "log", "generated"):
-            (self.folder / name).mkdir()
-        self.authority.issue("broker", "localhost", "127.0.0.1")
-        (self.folder / "rabbitmq.conf").write_text(
-            _CONFIGURATION.format(
-                amqp=self.port,
-                amqps=self.tls_port,
-                http=self.http_port,
-                folder=self.folder,
-                user=USER,
-                password=self.password,
-            )
+            (self.folder / name).mkdir(parents=True)
+        configuration = _CONFIGURATION.format(
+            amqp=self.port, http=self.http_port, user=USER, password=self.password
         )
-        (self.folder / "plugins").write_text("[rabbitmq_management].")
+        if self.tls is not None:
+            configuration += _TLS.format(port=self.tls_port, **asdict(self.tls))
+        (self.folder / "rabbitmq.conf").write_text(configuration)
+        (self.folder / "plugins").write_text("[rabbitmq_management, rabbitmq_auth_mechanism_ssl].")
         erl = self.folder / "bin" / "erl"
         erl.write_text(_ERL.format(root=ROOT))
         erl.chmod(0o755)

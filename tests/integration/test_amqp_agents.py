@@ -88,7 +88,7 @@ async def test_kills_with_unacknowledged_messages_lose_nothing_and_double_nothin
     await graveyard(server)
     await server.declare("sms", durable=True)
     entry = vhost.settings(durable=True, unknown="dead-letter", dead_letter_exchange="dead", prefetch=6)
-    kills = 4
+    kills = 3
     async with (
         modems(ram_folder / "simulated", 2, air=0.3) as simulated,
         installed(ram_folder, simulated.ports, entry) as agent,

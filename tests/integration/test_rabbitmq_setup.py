@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,16 @@ async def test_a_device_with_the_suggested_feeders_has_nothing_to_complain_of(
 ) -> None:
     _, output = await setup(vhost, *GROUPS, *DEVICES)
     messages, control = entries(output)
-    await rabbit.permit(vhost.name, vhost.username, configure="^$")  # a device needs no right to make anything
+    # All that docs/feeders.md says that a device needs.
+    await rabbit.set_password("device", "device")
+    await rabbit.permit(
+        vhost.name,
+        "device",
+        configure="^$",
+        write=r"^(amq\.default|otpbroker\.(dead|status))$",
+        read=r"^otpbroker\.(sms|control|claims)",
+    )
+    vhost = replace(vhost, username="device", password="device")
     sender = FakeSender(modem("m1"), air_time=0.01)
     async with station(ram_folder / "a", vhost.settings() | messages | {"id": "rabbit"}, sender) as device:
         await device.connected()

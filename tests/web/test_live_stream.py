@@ -106,6 +106,16 @@ async def test_a_feeders_new_state_is_told_with_its_error(device: Device, owner:
         assert token[1] == owner.token, "its buttons work"
 
 
+async def test_a_feeders_error_is_told_in_indonesian(device: Device, owner: Visitor) -> None:
+    detail = "the broker refused user name and password (correct username and password)"
+    lost = "broker.example:5671: there is no host of this name"
+    device.feeders.statuses = (replace(RABBIT, detail=detail), replace(RABBIT, id="other", detail=lost))
+    page = (await owner.get("/?lang=id")).text
+    assert "broker menolak nama pengguna dan kata sandi (perbaiki username dan password)" in page
+    assert "broker.example:5671: tidak ada host dengan nama ini" in page
+    assert "Ditolak" in page
+
+
 async def test_a_feeder_is_stopped_from_the_overview(device: Device, owner: Visitor) -> None:
     device.feeders.statuses = (RABBIT,)
     assert 'action="/feeders/rabbit"' in (await owner.get("/")).text

@@ -271,7 +271,8 @@ class Intake:
         return replace(known, duplicate=outcome.duplicate)
 
 
-_WORST_FIRST = (Verdict.NOT_NOW, Verdict.UNKNOWN, Verdict.REFUSED, Verdict.DONE)
+# What was refused has to be kept by somebody; what is unknown needs nothing more.
+_WORST_FIRST = (Verdict.NOT_NOW, Verdict.REFUSED, Verdict.UNKNOWN, Verdict.DONE)
 
 
 def _verdict(result: Result, has_end: bool) -> tuple[Verdict, str]:

@@ -138,7 +138,7 @@ class Shift:
             await self._channel.cancel(self._consumer)
             self._consumer = None
         self._taking = wanted
-        self._problem("modems", "" if wanted else "no modem is ready: nothing is taken")
+        self._problem("modems", "" if wanted else "no modem is ready, nothing is taken")
         if wanted:
             self._consumer = await self._channel.consume(self._section.queue, self._received, prefetch=wanted)
         else:

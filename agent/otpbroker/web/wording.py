@@ -118,6 +118,30 @@ _TROUBLES = (
     _("put the agent's user in the group dialout"),
     _("check the modem's port and baud_rate"),
 )
+# What a feeder's detail is made of, see `feeder_trouble`.
+_FEEDER_TROUBLES = (
+    _("stopped by hand"),
+    _("no modem is ready, nothing is taken"),
+    _("the broker refused user name and password"),
+    _("the broker's certificate is not trusted"),
+    _("the connection to the broker was lost"),
+    _("the broker takes nothing now, not even acknowledgements"),
+    _("the broker ended the consumer"),
+    _("the queue is gone"),
+    _("dead letters are not taken"),
+    _("status events are not taken"),
+    _("there is no host of this name"),
+    _("what is there does not answer"),
+    _("what answers there does not speak AMQP, or is just starting or ending"),
+    _("the connection broke"),
+    _("no heartbeat"),
+    _("correct username and password"),
+    _("correct vhost, or give the user the right to it"),
+    _("give the user the right to it, at the broker"),
+    _("set tls.ca to the authority that signed it, or tls.server_name to the name in it"),
+    _("make it with otpbroker rabbitmq setup, or remove the setting claims"),
+)
+_BETWEEN = re.compile(r"(; |: | \(|\)$)")
 _TROUBLE = re.compile(r"(?P<path>/\S+ )?(?P<detail>.+?)(?: \((?P<remedy>[^()]+)\))?")
 _REFUSAL = re.compile(r"(cms|cme)-(\d+)")
 
@@ -150,6 +174,11 @@ def trouble(detail: str) -> str:
         return detail
     words = (parts["path"] or "") + gettext(parts["detail"])
     return f"{words} ({gettext(parts['remedy'])})" if parts["remedy"] else words
+
+
+def feeder_trouble(detail: str) -> str:
+    """A feeder's English detail, made of our words and the broker's, translated as far as it is known."""
+    return "".join(gettext(part) if part in _FEEDER_TROUBLES else part for part in _BETWEEN.split(detail))
 
 
 def ago(seconds: float) -> str:

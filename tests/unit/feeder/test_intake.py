@@ -280,7 +280,7 @@ async def test_each_item_of_an_array_is_known_again(intake: Intake, sender: Fake
 async def test_an_array_tells_the_worst_and_each(intake: Intake, sender: FakeSender) -> None:
     sender.answer(Unknown("no-answer"))
     handled = await intake.handle(Delivery(several("a", "", "c")))
-    assert handled.verdict is Verdict.UNKNOWN
+    assert (handled.verdict, handled.reason) == (Verdict.REFUSED, "missing-field")
     assert sorted(handled.reasons) == ["", "missing-field", "no-answer"]
     assert handled.answer is not None
     assert len(handled.answer["data"]["results"]) == 3  # type: ignore[index, call-overload]

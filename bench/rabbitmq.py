@@ -226,6 +226,7 @@ class RabbitMq:
             "PATH": f"{folder / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
             "LANG": "C.UTF-8",
             "ESCRIPT_EMULATOR": str(folder / "bin" / "erl"),
+            "ERL_CRASH_DUMP": str(folder / "crash"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self._epmd_port),
             "RABBITMQ_ALLOW_INPUT": "1",  # the script becomes the broker, so that its process is ours

@@ -157,6 +157,7 @@ class Agent:
     async def _feeder(self, section: FeederSection, intake: Intake, tell: Tell) -> Feeder:
         # Only a device with such a feeder pays for its library; importing takes long, and not on the loop.
         await asyncio.to_thread(import_module, "otpbroker.feeder.rabbitmq")
+        from otpbroker.feeder.claims import Me  # noqa: PLC0415
         from otpbroker.feeder.rabbitmq import RabbitmqConsumer  # noqa: PLC0415
 
         return RabbitmqConsumer(
@@ -166,7 +167,7 @@ class Agent:
             self._ready_modems,
             self._clock,
             bus=self.bus,
-            device=self.store.config.device.hostname,
+            me=Me(self.store.config.device.hostname, self._journal.memory),
         )
 
     def _ready_modems(self) -> int:

@@ -12,6 +12,7 @@ from otpbroker.clock import Clock
 from otpbroker.config.feeder_rabbitmq import RabbitmqFeeder
 from otpbroker.config.model import Config
 from otpbroker.events import Bus, Event, FeederChanged, FeederState, MessageChanged, ModemChanged
+from otpbroker.feeder.claims import Me
 from otpbroker.feeder.feeders import Feeder, Feeders, Tell
 from otpbroker.feeder.intake import Intake
 from otpbroker.feeder.rabbitmq import Patience, RabbitmqConsumer
@@ -21,7 +22,9 @@ from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.report import Report
 
-QUICK = Patience(lost=0.1, lost_most=0.5, refused=0.3, refused_most=0.6, good=2.0, steady=0.1, no_modem=0.3)
+QUICK = Patience(
+    lost=0.1, lost_most=0.5, refused=0.3, refused_most=0.6, good=2.0, steady=0.1, no_modem=0.3, settle=1.0
+)
 
 
 class Station:
@@ -73,9 +76,8 @@ class Station:
 
         async def make(section: RabbitmqFeeder, intake: Intake, tell: Tell) -> Feeder:
             ready = lambda: sum(sender.ready for sender in self.fleet.senders)  # noqa: E731
-            return RabbitmqConsumer(
-                section, intake, tell, ready, clock, bus=self.bus, device=self.name, patience=patience
-            )
+            me = Me(self.name, self.journal.memory)
+            return RabbitmqConsumer(section, intake, tell, ready, clock, bus=self.bus, me=me, patience=patience)
 
         self.feeders = Feeders(intake=intake, make=make, bus=self.bus, clock=clock)
 

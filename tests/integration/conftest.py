@@ -16,7 +16,7 @@ from brokers.publisher import Publisher, publisher
 @pytest.fixture(scope="session")
 def authority() -> Iterator[Authority]:
     """It vouches for the brokers."""
-    with tempfile.TemporaryDirectory(prefix="otpbroker-authority-") as folder:
+    with tempfile.TemporaryDirectory(prefix="otpbroker-authority-", dir="/dev/shm") as folder:
         yield Authority(Path(folder))
 
 

@@ -134,6 +134,7 @@ async def test_three_agents_on_one_quorum_queue_and_one_is_killed(
         async with asyncio.timeout(60):
             while len(await simulated.control.messages()) < 40:
                 await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)  # in mid-air: a message has just been sent
         await agents[0].kill()
         async with asyncio.timeout(60):
             while len(await simulated.control.messages()) < 100:

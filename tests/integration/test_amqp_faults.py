@@ -6,6 +6,7 @@ Silence takes its time to be noticed; so what can happen at the same time does.
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bench.network import network
 from bench.rabbitmq import RabbitMq, Vhost
 from brokers.load import Load
 from brokers.publisher import publisher
-from brokers.station import Station, station
+from brokers.station import QUICK, Station, station
 from fakes import FakeSender, modem
 from otpbroker.events import FeederState
 from otpbroker.feeder.claims import ARGUMENTS as STREAM
@@ -110,6 +111,7 @@ async def test_a_broker_that_hangs_and_networks_that_are_cut(
         group.create_task(the_broker_hangs(ram_folder, mortal_rabbit))
         group.create_task(the_network_is_cut(ram_folder, rabbit))
         group.create_task(one_of_two_devices_is_cut_off(ram_folder, rabbit))
+        group.create_task(one_of_two_devices_is_cut_off_and_comes_back(ram_folder, rabbit))
 
 
 async def the_broker_hangs(folder: Path, rabbit: RabbitMq) -> None:
@@ -167,11 +169,32 @@ async def one_of_two_devices_is_cut_off(folder: Path, rabbit: RabbitMq) -> None:
             await publishing
             await two.until(lambda: set(load.texts) <= {*one.texts, *two.texts}, 60)
             assert doubled(one, two) == []
-            unknown = [event for event in two.messages if event.state == "unknown"]
-            assert 1 <= len(unknown) <= 2
-            assert {event.error for event in unknown} == {"begun-before"}
+            assert 1 <= two.feeders.statuses[0].unknown <= 2
+            await two.until(lambda: "begun-before" in [event.error for event in two.messages])
             line.mend()
             await one.connected(60)
+
+
+async def one_of_two_devices_is_cut_off_and_comes_back(folder: Path, rabbit: RabbitMq) -> None:
+    """It says how the message ended that it had in the air, and the other one, which has it now, believes it."""
+    (sender,) = senders(1)
+    sender.hang()
+    async with rabbit.vhost() as vhost, network(rabbit.port) as line, publisher(vhost) as server:
+        entry = await with_queue(vhost, "quorum", claims="claims")
+        patient = replace(QUICK, settle=40.0)
+        async with station(folder / "lost", entry | {"port": line.port}, sender) as lost:
+            await lost.connected()
+            await server.publish({"command": "send-sms", "data": {"receiver": "081234567890", "message": "once"}})
+            await lost.until(lambda: bool(sender.given))
+            line.cut()
+            async with station(folder / "other", entry, *senders(1), patience=patient) as other:
+                await other.connected()
+                await lost.until(lambda: lost.state is FeederState.FAILED, 40)
+                sender.wake()
+                line.mend()
+                await other.until(lambda: other.feeders.statuses[0].done == 1, 60)
+                assert other.feeders.statuses[0].unknown == 0
+                assert (lost.texts, other.texts) == (["once"], [])
 
 
 @pytest.mark.timeout(60)

@@ -79,8 +79,8 @@ class Claims(Protocol):
         """
         ...
 
-    async def claim(self, key: str) -> bool:
-        """Tell that it is begun; False when others may have it by now. Never raises."""
+    async def claim(self, key: str, message_id: str) -> bool:
+        """Tell that it is begun under our id; False when others may have it by now. Never raises."""
         ...
 
     async def settle(self, key: str, outcome: Outcome) -> None:
@@ -152,6 +152,10 @@ class Intake:
     def withdraw(self, message_id: str) -> None:
         """Give a message up that waits for a modem; it ends as NOT_NOW."""
         self._core.withdraw(message_id)
+
+    async def outcome(self, message_id: str, wait: float) -> Outcome | None:
+        """What is known of a message by our id after so many seconds; None: nothing."""
+        return await self._core.outcome(message_id, caller=None, wait=wait)
 
     async def handle(
         self,
@@ -241,7 +245,7 @@ class Intake:
             begun = earlier is not None
         name = f"{delivery.message_id}/{place}" if delivery.message_id is not None else key
         command = replace(command, repeatable=Repeatable(name, again, begun))
-        claim = None if claims is None else lambda: claims.claim(key)
+        claim = None if claims is None else lambda message_id: claims.claim(key, message_id)
         result = await self._core.submit(command, self._origin, claim=claim)
         assert isinstance(result, Outcome | OtpRequested)
         outcome = await self._final(_outcome(result), given)

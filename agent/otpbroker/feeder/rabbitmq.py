@@ -17,7 +17,7 @@ from otpbroker.errors import Denied, Misconfigured, OtpBrokerError
 from otpbroker.events import Bus, FeederState
 from otpbroker.feeder.amqp import Address, Broker
 from otpbroker.feeder.broker_tls import tls_context
-from otpbroker.feeder.claims import Known, StreamClaims
+from otpbroker.feeder.claims import Known, Me, StreamClaims
 from otpbroker.feeder.intake import Intake
 from otpbroker.feeder.queue import find_queue
 from otpbroker.feeder.shift import Shift
@@ -37,11 +37,13 @@ class Patience:
     refused_most: float = 300.0
     good: float = 30.0  # a connection that stood so long makes the pauses short again
     steady: float = 2.0  # how long another number of ready modems stands before the prefetch follows
+    # A service that is started again listens for its modems' late answers in this time.
+    settle: float = 15.0  # for another device to come back and say how a message ended that it had in the air
     no_modem: float = 10.0  # how long no modem is ready before what waits is given back to the broker
 
 
 class RabbitmqConsumer:
-    """Fits `feeders.Feeder`. `device` is what the claims and dead letters of this device are signed with."""
+    """Fits `feeders.Feeder`. `me` is what the claims and dead letters of this device are signed with."""
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class RabbitmqConsumer:
         clock: Clock,
         *,
         bus: Bus,
-        device: str,
+        me: Me,
         patience: Patience = Patience(),  # frozen
     ) -> None:
         self._section = section
@@ -61,7 +63,7 @@ class RabbitmqConsumer:
         self._ready_modems = ready_modems
         self._clock = clock
         self._bus = bus
-        self._device = device
+        self._me = me
         self._patience = patience
         self._known = Known()
         self._poison: Counter[str] = Counter()  # deliveries that broke us, by their digest
@@ -92,14 +94,20 @@ class RabbitmqConsumer:
         section = self._section
         self._problems.clear()
         async with AsyncExitStack() as stack:
-            address = await asyncio.to_thread(_address, section, self._device)
+            address = await asyncio.to_thread(_address, section, self._me.device)
             broker = await stack.enter_async_context(Broker.connect(address, self._blocked))
             self._problem("queue", await find_queue(broker, section))
             channel = await stack.enter_async_context(broker.channel(confirms=True))
             claims = None
             if section.claims is not None:
                 following = StreamClaims.open(
-                    broker, channel, section.claims, device=self._device, known=self._known
+                    broker,
+                    channel,
+                    section.claims,
+                    me=self._me,
+                    known=self._known,
+                    outcome=self._intake.outcome,
+                    patience=self._patience.settle,
                 )
                 claims = await stack.enter_async_context(following)
             shift = Shift(
@@ -113,7 +121,7 @@ class RabbitmqConsumer:
                 bus=self._bus,
                 clock=self._clock,
                 poison=self._poison,
-                device=self._device,
+                device=self._me.device,
                 problem=self._problem,
                 steady=self._patience.steady,
                 no_modem=self._patience.no_modem,

@@ -12,6 +12,7 @@ from typing import Any
 
 from otpbroker.clock import Clock
 from otpbroker.config.feeder_rabbitmq import RabbitmqFeeder
+from otpbroker.errors import OtpBrokerError, Unavailable
 from otpbroker.events import Bus, ModemChanged, ModemGone, Overrun
 from otpbroker.feeder.amqp import Broker, Channel, Received
 from otpbroker.feeder.claims import StreamClaims
@@ -85,12 +86,15 @@ class Shift:
         try:
             await asyncio.wait([*ends, following, watching], return_when=asyncio.FIRST_COMPLETED)
             for end in ends:
-                if end.done():
-                    raise end.result()
+                if end.done():  # whatever it was, all was well before: a new connection shows whether it is again
+                    reason: OtpBrokerError = end.result()
+                    raise Unavailable("broker-lost", reason.detail)
             for part in (following, watching):
                 if part.done():
                     part.result()
         except asyncio.CancelledError:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
             await self._drain()
             raise
         finally:
@@ -164,6 +168,9 @@ class Shift:
             await asyncio.wait(self._handlers, timeout=DRAIN_LIMIT)
 
     def _received(self, received: Received) -> None:
+        if self._draining.is_set():
+            self._channel.give_back(received.tag)
+            return
         task = asyncio.create_task(self._handle(received))
         self._handlers.add(task)
         task.add_done_callback(self._handlers.discard)

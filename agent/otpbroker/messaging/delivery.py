@@ -341,7 +341,7 @@ class Delivery:
 
 async def _is_ours(message: Message) -> bool:
     """Whether its broker has not taken it back, perhaps while it was claimed."""
-    claimed = message.claim is None or (not message.withdrawn and await message.claim())
+    claimed = message.claim is None or (not message.withdrawn and await message.claim(message.id))
     return claimed and not message.withdrawn
 
 

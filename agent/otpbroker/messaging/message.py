@@ -10,8 +10,8 @@ from otpbroker.messaging.command import Origin
 from otpbroker.messaging.outcome import Outcome, State
 from otpbroker.redact import mask_number
 
-# Asked each time before a modem begins with a message: False when its broker may have given it to others.
-Claim = Callable[[], Awaitable[bool]]
+# Asked, with our id, each time before a modem begins with a message: False when others may have got it.
+Claim = Callable[[str], Awaitable[bool]]
 
 
 @dataclass(slots=True, eq=False)

@@ -69,7 +69,8 @@ class Ledger:
             raise Unavailable("claims-silent", "")
         return self.records.get(key)
 
-    async def claim(self, key: str) -> bool:
+    async def claim(self, key: str, message_id: str) -> bool:
+        assert message_id
         self.claimed.append(key)
         if self.gives:
             self.records[key] = outcome(State.UNKNOWN)

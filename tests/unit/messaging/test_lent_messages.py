@@ -132,7 +132,7 @@ async def test_what_we_began_with_ourselves_is_known_by_its_real_outcome(core: C
 async def test_a_message_is_sent_only_after_its_claim_said_yes(core: Core, sender: FakeSender) -> None:
     asked: list[float] = []
 
-    async def claim() -> bool:
+    async def claim(message_id: str) -> bool:
         asked.append(core.time.monotonic())
         await asyncio.sleep(0.5)
         return True
@@ -144,7 +144,7 @@ async def test_a_message_is_sent_only_after_its_claim_said_yes(core: Core, sende
 
 
 async def test_a_claim_that_says_no_gives_the_message_back(core: Core, sender: FakeSender) -> None:
-    async def claim() -> bool:
+    async def claim(message_id: str) -> bool:
         return False
 
     outcome = await final(core, await give(core, claim=claim))
@@ -152,7 +152,7 @@ async def test_a_claim_that_says_no_gives_the_message_back(core: Core, sender: F
 
 
 async def test_a_message_withdrawn_during_its_claim_is_not_sent(core: Core, sender: FakeSender) -> None:
-    async def claim() -> bool:
+    async def claim(message_id: str) -> bool:
         await asyncio.sleep(1)
         return True
 
@@ -170,7 +170,7 @@ async def test_each_try_is_claimed_anew(start_core: StartCore) -> None:
     core = await start_core(one, two)
     claimed: list[str] = []
 
-    async def claim() -> bool:
+    async def claim(message_id: str) -> bool:
         claimed.append("yes")
         return True
 

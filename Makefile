@@ -25,7 +25,7 @@ check: ## lint, types, layers, shell scripts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	shellcheck build.sh tools/*.sh .ci/run
+	shellcheck build.sh tools/*.sh examples/curl/*.sh .ci/run
 
 bench: ## measure latency, throughput and cost on simulated modems
 	@tools/setup.sh run $(VENV) $(PYTHON)

@@ -90,7 +90,7 @@ class Installation:
             "api": {
                 "http": {"port": self.port},
                 "https": {"enabled": False},
-                "users": [{"username": USER, "password": hash_password(PASSWORD)}],
+                "users": [{"username": USER, "password": hash_password(PASSWORD), "rights": ["feeders"]}],
             },
             "admin": {"listen": {"port": 0}},
         } | sections

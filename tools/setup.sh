@@ -102,8 +102,12 @@ lock=requirements/runtime.txt
 if [ "$purpose" = test ]; then
     # libatomic1: Playwright's driver wants it.
     install_apt shellcheck gammu chromium fonts-dejavu-core libatomic1 libmm14 librsvg2-bin zbar-tools nftables \
-        iproute2
+        iproute2 curl php-cli
     unpack smstools usr/sbin/smsd smstools
+    # The broker and the Erlang that runs it; tests/brokers starts them.
+    unpack rabbitmq usr/lib/rabbitmq/bin/rabbitmq-server rabbitmq-server erlang-asn1 erlang-base erlang-crypto \
+        erlang-eldap erlang-inets erlang-mnesia erlang-os-mon erlang-parsetools erlang-public-key \
+        erlang-runtime-tools erlang-ssl erlang-syntax-tools erlang-tools erlang-xmerl
     # With their libraries, which are found by LD_LIBRARY_PATH.
     unpack appliance usr/sbin/hostapd hostapd dnsmasq-base network-manager libnm0 libnl-3-200 libnl-genl-3-200 \
         libnl-route-3-200 libnetfilter-conntrack3 libnfnetlink0 libpolkit-agent-1-0 libpolkit-gobject-1-0

@@ -5,12 +5,17 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 from quart import Quart
 
 from otpbroker.clock import Clock
+from otpbroker.config.feeders import Feeder as FeederSection
 from otpbroker.config.store import Store
 from otpbroker.events import Bus
+from otpbroker.feeder.feeders import Feeder, Feeders, Tell
+from otpbroker.feeder.intake import Intake
+from otpbroker.feeder.sealed_messages import SealedMessages
 from otpbroker.folders import Folders
 from otpbroker.messaging.blocklist import Blocklist
 from otpbroker.messaging.dispatcher import Dispatcher
@@ -74,12 +79,16 @@ class Agent:
             bus=self.bus,
             clock=self._clock,
         )
+        self._sealed = SealedMessages(folders.feeder_keys, key_file(folders.key), self._clock)
+        self.feeders = Feeders(intake=self._intake, make=self._feeder, bus=self.bus, clock=self._clock)
         self.setup_code = SetupCode(folders.state / "setup-code")
         self._changed = asyncio.Event()
         store.on_change(lambda _old, _new: self._changed.set())
+        self._feeders_changed = asyncio.Event()
+        store.on_change(lambda _old, _new: self._feeders_changed.set())
 
     async def run(self, ready: Callable[[Ready], None], stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then end in order: listeners, modems (what is in the air), journal."""
+        """Work until `stop` is set, then end in order: listeners, feeders, modems (what is in the air), journal."""
         asyncio.get_running_loop().set_exception_handler(tell_of_connections)
         closing = asyncio.Event()
         monitor = Monitor(self.bus)
@@ -97,15 +106,18 @@ class Agent:
                 }
             )
         )
+        # After the journal's messages are taken up: a broker may give some of them again.
+        feeding = asyncio.create_task(self._supervised({"feeders": self._run_feeders}))
         stopping = asyncio.create_task(stop.wait())
         try:
             ready(Ready(listeners["admin"].bound, listeners["http"].bound, listeners["https"].bound))
-            await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({serving, working, feeding, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             closing.set()
             self.dispatcher.release()
             self.bus.close()
             await _cancel(serving, stopping)
+            await _cancel(feeding)
             try:
                 async with asyncio.timeout(STOP_LIMIT):
                     await self.fleet.apply(())
@@ -123,6 +135,51 @@ class Agent:
                 self.dispatcher.senders_changed()  # flags and prefixes may have changed without a modem's doing
                 await self._changed.wait()
 
+    async def _run_feeders(self) -> None:
+        try:
+            while True:
+                self._feeders_changed.clear()
+                await self.feeders.apply(self.store.config.feeders)
+                await self._feeders_changed.wait()
+        finally:
+            await self.feeders.apply(())
+
+    def _intake(self, section: FeederSection) -> Intake:
+        return Intake(
+            self.dispatcher,
+            source="ws" if section.kind == "websocket" else "amqp",
+            caller=f"feeder:{section.id}",  # no API user has such a name
+            rights=frozenset(section.rights),
+            unseal=self._sealed.open,
+            sealed_only=section.sealed_only,
+            clock=self._clock,
+            lent=True,
+        )
+
+    async def _feeder(self, section: FeederSection, intake: Intake, tell: Tell) -> Feeder:
+        # Only a device with such a feeder pays for its library; importing takes long, and not on the loop.
+        await asyncio.to_thread(self._sealed.prepare)
+        if section.kind == "websocket":
+            await asyncio.to_thread(import_module, "otpbroker.feeder.websocket")
+            from otpbroker.feeder.websocket import SocketFeeder  # noqa: PLC0415
+
+            return SocketFeeder(section, intake, tell, self._ready_modems, self._clock)
+        await asyncio.to_thread(import_module, "otpbroker.feeder.rabbitmq")
+        from otpbroker.feeder.rabbitmq import RabbitmqConsumer  # noqa: PLC0415
+
+        return RabbitmqConsumer(
+            section,
+            intake,
+            tell,
+            self._ready_modems,
+            self._clock,
+            bus=self.bus,
+            device=self.store.config.device.hostname,
+        )
+
+    def _ready_modems(self) -> int:
+        return sum(sender.ready and sender.config.send_from_api for sender in self.fleet.senders)
+
     def _senders_changed(self) -> None:
         # The fleet is there before the dispatcher that uses it.
         self.dispatcher.senders_changed()
@@ -139,13 +196,19 @@ class Agent:
 
         def api() -> Quart:
             return create_api_app(
-                config=lambda: store.config, core=self.dispatcher, access=access, clock=self._clock
+                config=lambda: store.config,
+                core=self.dispatcher,
+                control=self.feeders,
+                access=access,
+                clock=self._clock,
             )
 
         listeners: dict[str, Listening] = {}
         admin = create_admin_app(
             store=store,
             dispatcher=self.dispatcher,
+            feeders=self.feeders,
+            feeder_keys=self._sealed.ring,
             monitor=monitor,
             sessions=Sessions(lambda: store.config.admin, self._clock),
             setup_code=self.setup_code,

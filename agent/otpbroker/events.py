@@ -86,6 +86,27 @@ class MessageChanged:
     error: str | None = None
 
 
+class FeederState(StrEnum):
+    """Where a feeder stands with its broker."""
+
+    STOPPED = "stopped"  # by the configuration, or for now
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    REFUSED = "refused"  # needs hands: credentials, rights, certificate, queue; tried again from time to time
+    FAILED = "failed"  # the broker can't be reached, or was lost; tried again soon
+
+
+@dataclass(frozen=True, slots=True)
+class FeederChanged:
+    """A feeder's state or its detail, in English, is new; `at` in Unix seconds."""
+
+    id: str
+    kind: str  # rabbitmq | websocket
+    state: FeederState
+    detail: str
+    at: float
+
+
 @dataclass(frozen=True, slots=True)
 class PartChanged:
     """A supervised part of the agent came up, failed, or was started again."""
@@ -102,7 +123,7 @@ class Overrun:
     missed: int
 
 
-Event = ModemChanged | ModemGone | MessageChanged | PartChanged | Overrun
+Event = ModemChanged | ModemGone | MessageChanged | FeederChanged | PartChanged | Overrun
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,8 @@ import httpx2
 from otpbroker.clock import Clock
 from otpbroker.config.model import ApiSection, ApiUser, Config, DeviceSection, Listener, SmsSection
 from otpbroker.errors import OtpBrokerError
-from otpbroker.events import ModemState, ModemStatus
+from otpbroker.events import FeederState, ModemState, ModemStatus
+from otpbroker.feeder.feeders import Act, FeederStatus
 from otpbroker.messaging.command import (
     Block,
     Command,
@@ -136,12 +137,31 @@ class ScriptedCore:
 
 
 def configuration(**api: str) -> Config:
-    users = tuple(ApiUser(username=name, password=_HASH) for name in (USER, "other"))
+    users = (ApiUser(username=USER, password=_HASH, rights=("feeders",)), ApiUser(username="other", password=_HASH))
     return Config(
         device=DeviceSection(country_code="62"),
         sms=SmsSection(wait=30),
         api=ApiSection(users=users, **api),
     )
+
+
+@dataclass
+class ScriptedFeeders:
+    """One feeder that does what it is told."""
+
+    state: FeederState = FeederState.CONNECTED
+    done: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def statuses(self) -> tuple[FeederStatus, ...]:
+        return (FeederStatus("rabbit", "rabbitmq", self.state, "", 1795360371.0, done=3, refused=1),)
+
+    async def act(self, feeder_id: str, what: Act) -> FeederStatus | None:
+        if feeder_id != "rabbit":
+            return None
+        self.done.append((feeder_id, what))
+        self.state = FeederState.STOPPED if what == "stop" else FeederState.CONNECTING
+        return self.statuses[0]
 
 
 @asynccontextmanager
@@ -151,6 +171,7 @@ async def serving(
     *,
     tls: TlsFiles | None = None,
     access: Access | None = None,
+    feeders: ScriptedFeeders | None = None,
 ) -> AsyncIterator[Bound]:
     """A listener on loopback that answers until the block ends."""
     settings = config if callable(config) else lambda: config_or_default
@@ -158,6 +179,7 @@ async def serving(
     app = create_api_app(
         config=settings,
         core=core,
+        control=feeders or ScriptedFeeders(),
         access=access or Access(lambda: settings().api.users, HashingThread()),
         clock=Clock(),
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import shutil
 import tempfile
 import threading
@@ -14,7 +15,7 @@ import httpx2
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
-from rest_server import ScriptedCore, authorization, client, configuration, serving
+from rest_server import ScriptedCore, ScriptedFeeders, authorization, client, configuration, serving
 from schemathesis import GenerationMode
 
 from bench.rig import PASSWORD, USER, Installation, modems
@@ -34,6 +35,8 @@ OPERATIONS = (
     "PUT /blocklist/{receiver}",
     "DELETE /blocklist/{receiver}",
     "GET /modems",
+    "GET /feeders",
+    "POST /feeders/{id}",
     "GET /ping",
 )
 # The device limits wrong credentials, which this check sends with every request.
@@ -136,10 +139,14 @@ async def test_the_document_needs_no_credentials_and_describes_every_route() -> 
         document = (await http.get("/api/v1/openapi.json", auth=None)).json()
 
     app = create_api_app(
-        config=configuration, core=ScriptedCore(), access=Access(lambda: (), HashingThread()), clock=Clock()
+        config=configuration,
+        core=ScriptedCore(),
+        control=ScriptedFeeders(),
+        access=Access(lambda: (), HashingThread()),
+        clock=Clock(),
     )
     served = {
-        f"{method} {rule.rule.replace('<message_id>', '{id}').replace('<', '{').replace('>', '}')}"
+        f"{method} {re.sub('<(message_|feeder_)id>', '{id}', rule.rule).replace('<', '{').replace('>', '}')}"
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/v1") and "openapi" not in rule.rule
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

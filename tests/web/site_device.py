@@ -2,17 +2,20 @@
 
 import asyncio
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.async_api import Page
 from quart import Quart
 from quart.typing import TestClientProtocol
-from site_fakes import PASSWORD, USERNAME, FakeDispatcher, FakeStore
+from site_fakes import PASSWORD, USERNAME, FakeDispatcher, FakeFeeders, FakeStore
 from werkzeug.datastructures import Headers
 
 from otpbroker.clock import Clock
 from otpbroker.events import Bus
+from otpbroker.feeder.key_ring import KeyRing
+from otpbroker.sealing import Sealer
 from otpbroker.web.admin import create_admin_app
 from otpbroker.web.hashing import HashingThread
 from otpbroker.web.live import Monitor
@@ -37,6 +40,7 @@ class Device:
     app: Quart
     store: FakeStore
     dispatcher: FakeDispatcher
+    feeders: FakeFeeders
     bus: Bus
     monitor: Monitor
     sessions: Sessions
@@ -103,13 +107,15 @@ class Visitor:
 
 def make_device(state: Path, store: FakeStore) -> Device:
     elapsed, bus, closing = Elapsed(), Bus(), asyncio.Event()
-    dispatcher, monitor = FakeDispatcher(), Monitor(bus)
+    dispatcher, feeders, monitor = FakeDispatcher(), FakeFeeders(), Monitor(bus)
     clock = Clock(monotonic=elapsed)
     sessions = Sessions(lambda: store.config.admin, clock)
     setup_code = SetupCode(state / "setup-code")
     app = create_admin_app(
         store=store,
         dispatcher=dispatcher,
+        feeders=feeders,
+        feeder_keys=lambda: KeyRing(state / "feeder-keys", Sealer(bytes(32)), time.time),
         monitor=monitor,
         sessions=sessions,
         setup_code=setup_code,
@@ -118,7 +124,7 @@ def make_device(state: Path, store: FakeStore) -> Device:
         clock=clock,
         closing=closing,
     )
-    return Device(app, store, dispatcher, bus, monitor, sessions, setup_code, elapsed, closing)
+    return Device(app, store, dispatcher, feeders, bus, monitor, sessions, setup_code, elapsed, closing)
 
 
 @dataclass(slots=True)

@@ -57,7 +57,7 @@ async def stream(device: Device, owner: Visitor) -> AsyncIterator[Stream]:
 
 async def test_it_begins_with_everything(device: Device, owner: Visitor) -> None:
     async with stream(device, owner) as listening:
-        assert set(await listening.update()) == {"summary", "modems", "messages", "problems"}
+        assert set(await listening.update()) == {"summary", "modems", "feeders", "messages", "problems"}
 
 
 async def test_then_it_tells_what_changed(device: Device, owner: Visitor) -> None:
@@ -90,7 +90,7 @@ async def test_a_burst_is_told_as_its_sum(device: Device, owner: Visitor) -> Non
         for number in range(5000):  # more than a subscription holds
             device.bus.publish(MessageChanged(str(number), "sent", "rest", "62812XXXXXX12", "m1", 1, 0.0))
         update = await listening.update()
-        assert set(update) == {"summary", "modems", "messages", "problems"}
+        assert set(update) == {"summary", "modems", "feeders", "messages", "problems"}
         assert update["messages"].count("62812XXXXXX12") == 25
 
 

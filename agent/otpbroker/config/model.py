@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from otpbroker.config.access_point import AccessPointSection
+from otpbroker.config.feeders import Feeder
 from otpbroker.config.firewall import FirewallSection
 from otpbroker.config.section import Section
 from otpbroker.config.ssh import SshSection
@@ -157,11 +158,11 @@ class Account(Section):
 class ApiUser(Account):
     """An application server, for REST; not an administrator.
 
-    Beyond messages it may only what `rights` names: a USSD code can spend the SIM's credit, and the inbox may hold
-    what others send to the SIM.
+    Beyond messages it may only what `rights` names: a USSD code can spend the SIM's credit, the inbox may hold
+    what others send to the SIM, and a feeder that is stopped feeds nobody.
     """
 
-    rights: tuple[Literal["ussd", "inbox"], ...] = ()
+    rights: tuple[Literal["ussd", "inbox", "feeders"], ...] = ()
 
 
 class ApiSection(Section):
@@ -208,6 +209,7 @@ class Config(Section):
     device: DeviceSection = DeviceSection()
     sms: SmsSection = SmsSection()
     modems: tuple[ModemSection, ...] = Field((), max_length=256)
+    feeders: tuple[Feeder, ...] = Field((), max_length=16)
     api: ApiSection = ApiSection()
     admin: AdminSection = AdminSection()
     access_point: AccessPointSection = AccessPointSection()
@@ -218,6 +220,11 @@ class Config(Section):
     def _modems_are_unique(self) -> Self:
         _require_unique("modem", (modem.id for modem in self.modems))
         _require_unique("port", (modem.port for modem in self.modems if modem.port))
+        return self
+
+    @model_validator(mode="after")
+    def _feeders_are_unique(self) -> Self:
+        _require_unique("feeder", (feeder.id for feeder in self.feeders))
         return self
 
 

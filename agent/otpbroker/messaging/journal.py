@@ -86,6 +86,7 @@ class Left:
     state: State
     receiver: str
     text: str | None = field(repr=False)
+    lent: bool
     only_modem: str | None
     otp_ticket: str | None
     modem_id: str | None
@@ -138,6 +139,7 @@ class Journal:
         secret = {
             "receiver": message.receiver,
             "text": text,
+            "lent": message.origin.lent,
             "only_modem": message.only_modem,
             "otp_ticket": message.otp_ticket,
         }
@@ -282,6 +284,7 @@ class Journal:
                 state=State(state),
                 receiver=secret["receiver"],
                 text=secret["text"],
+                lent=secret.get("lent", False),
                 only_modem=secret["only_modem"],
                 otp_ticket=secret["otp_ticket"],
                 modem_id=modem_id,

@@ -2,11 +2,16 @@
 
 import asyncio
 import contextlib
+import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from otpbroker.messaging.command import Origin
 from otpbroker.messaging.outcome import Outcome, State
 from otpbroker.redact import mask_number
+
+# Asked each time before a modem begins with a message: False when its broker may have given it to others.
+Claim = Callable[[], Awaitable[bool]]
 
 
 @dataclass(slots=True, eq=False)
@@ -26,13 +31,16 @@ class Message:
     imei: str = ""  # of the one that has it
     only_modem: str | None = None  # a manual message names its modem
     otp_ticket: str | None = None  # of the one-time password of ours that it carries
+    claim: Claim | None = field(default=None, repr=False)
+    withdrawn: bool = False  # its broker has it back: it is not tried any more
     state: State = State.ACCEPTED
     changed_at: float = 0.0
     refused_by: set[str] = field(default_factory=set)  # modems that refused it in this round
     barred_by: set[str] = field(default_factory=set)  # modems whose SIM will not carry it
     last_try: bool = False  # a further refusal is the end
     rounds: int = 0  # how often every modem of its route was tried
-    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    finished: asyncio.Event = field(default_factory=asyncio.Event)  # or the agent ends: don't wait any longer
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     result: Outcome | None = None
 
     @property
@@ -53,8 +61,13 @@ class Message:
         )
 
     async def settled(self, wait: float | None) -> Outcome:
-        """The final outcome, or after `wait` seconds (None: at once) what is known by then."""
-        if wait and self.result is None:
+        """The final outcome, or after `wait` seconds (None: at once) what is known by then.
+
+        `math.inf` waits for the end even while the agent ends.
+        """
+        if wait == math.inf:
+            await self.ended.wait()
+        elif wait and self.result is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self.finished.wait()

@@ -24,7 +24,7 @@ from otpbroker.web.pages import load_pages
 from otpbroker.web.sessions import Sessions
 from otpbroker.web.setup_code import SetupCode
 from otpbroker.web.sign_in import SignIn
-from otpbroker.web.site import Dispatcher, Site, Store
+from otpbroker.web.site import Dispatcher, FeederKeys, Feeders, Site, Store
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ def create_admin_app(
     *,
     store: Store,
     dispatcher: Dispatcher,
+    feeders: Feeders,
+    feeder_keys: Callable[[], FeederKeys],
     monitor: Monitor,
     sessions: Sessions,
     setup_code: SetupCode,
@@ -52,6 +54,8 @@ def create_admin_app(
     site = Site(
         store=store,
         dispatcher=dispatcher,
+        feeders=feeders,
+        feeder_keys=feeder_keys,
         monitor=monitor,
         sessions=sessions,
         sign_in=SignIn(lambda: store.config.admin, hashing, clock),

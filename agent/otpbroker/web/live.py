@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from otpbroker.events import Bus, MessageChanged, ModemChanged, ModemGone, Overrun, PartChanged
+from otpbroker.events import (
+    Bus,
+    Event,
+    FeederChanged,
+    MessageChanged,
+    ModemChanged,
+    ModemGone,
+    Overrun,
+    PartChanged,
+)
 
 # Rows of the list of latest messages.
 MESSAGES = 25
@@ -20,11 +29,12 @@ class Changes:
 
     modems: frozenset[str] = frozenset()
     messages: bool = False
+    feeders: bool = False
     parts: bool = False
     everything: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.modems) or self.messages or self.parts or self.everything
+        return bool(self.modems) or self.messages or self.feeders or self.parts or self.everything
 
 
 @dataclass(slots=True, eq=False)
@@ -33,11 +43,12 @@ class Watch:
 
     _modems: set[str] = field(default_factory=set)
     _messages: bool = False
+    _feeders: bool = False
     _parts: bool = False
     _everything: bool = True  # who begins to watch has seen nothing yet
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def add(self, event: ModemChanged | ModemGone | MessageChanged | PartChanged | Overrun) -> None:
+    def add(self, event: Event) -> None:
         match event:
             case ModemChanged(status):
                 self._modems.add(status.id)
@@ -45,6 +56,8 @@ class Watch:
                 self._modems.add(modem_id)
             case MessageChanged():
                 self._messages = True
+            case FeederChanged():
+                self._feeders = True
             case PartChanged():
                 self._parts = True
             case Overrun():
@@ -62,9 +75,9 @@ class Watch:
                 async with asyncio.timeout(within):
                     await self._wake.wait()
         self._wake.clear()
-        changes = Changes(frozenset(self._modems), self._messages, self._parts, self._everything)
+        changes = Changes(frozenset(self._modems), self._messages, self._feeders, self._parts, self._everything)
         self._modems.clear()
-        self._messages = self._parts = self._everything = False
+        self._messages = self._feeders = self._parts = self._everything = False
         return changes
 
 

@@ -10,6 +10,7 @@ from quart import Blueprint, g
 from otpbroker.clock import Clock
 from otpbroker.config.model import Administrator, Config
 from otpbroker.events import ModemStatus
+from otpbroker.feeder.feeders import Act, FeederStatus
 from otpbroker.messaging.command import Command, ListModems, Origin
 from otpbroker.messaging.outcome import ModemList, Outcome, Result
 from otpbroker.web.hashing import HashingThread
@@ -41,12 +42,52 @@ class Dispatcher(Protocol):
     async def outcome(self, message_id: str, /, *, caller: str | None) -> Outcome | None: ...
 
 
+class Feeders(Protocol):
+    """The feeders of the configuration."""
+
+    @property
+    def statuses(self) -> tuple[FeederStatus, ...]: ...
+
+    async def act(self, feeder_id: str, what: Act, /) -> FeederStatus | None: ...
+
+
+class FeederKey(Protocol):
+    """A key that messages are sealed to; it opens them `until` then (Unix seconds), the current one has no end."""
+
+    @property
+    def kid(self) -> str: ...
+
+    @property
+    def public(self) -> dict[str, str]: ...
+
+    @property
+    def made_at(self) -> float: ...
+
+    @property
+    def until(self) -> float | None: ...
+
+
+class FeederKeys(Protocol):
+    """The keys that messages are sealed to, the current one first. Methods block."""
+
+    def usable(self) -> Sequence[FeederKey]: ...
+
+    def ensure(self) -> FeederKey: ...
+
+    def rotate(self) -> FeederKey: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The parts that a page may use; `api_urls` are the addresses that REST answers on now."""
+    """The parts that a page may use; `api_urls` are the addresses that REST answers on now.
+
+    `feeder_keys` blocks, as its methods do.
+    """
 
     store: Store
     dispatcher: Dispatcher
+    feeders: Feeders
+    feeder_keys: Callable[[], FeederKeys]
     monitor: Monitor
     sessions: Sessions
     sign_in: SignIn

@@ -2,7 +2,7 @@
 
 import re
 
-from otpbroker.events import ModemState
+from otpbroker.events import FeederState, ModemState
 from otpbroker.messaging.outcome import State
 from otpbroker.web.language import gettext, ngettext
 from otpbroker.web.language import gettext_noop as _
@@ -30,6 +30,23 @@ MESSAGE_STATES = {
     State.BLOCKED: _("Blocked"),
 }
 
+FEEDER_STATES = {
+    FeederState.STOPPED: _("Stopped"),
+    FeederState.CONNECTING: _("Connecting"),
+    FeederState.CONNECTED: _("Connected"),
+    FeederState.REFUSED: _("Refused"),
+    FeederState.FAILED: _("Connection lost"),
+}
+# The colours are those of the modems' states.
+FEEDER_CHIPS = {
+    FeederState.STOPPED: "inactive",
+    FeederState.CONNECTING: "starting",
+    FeederState.CONNECTED: "ready",
+    FeederState.REFUSED: "blocked",
+    FeederState.FAILED: "recovering",
+}
+FEEDER_KINDS = {"rabbitmq": "RabbitMQ", "websocket": "WebSocket"}
+
 REGISTRATIONS = {
     "home": _("home network"),
     "roaming": _("roaming"),
@@ -41,6 +58,9 @@ REGISTRATIONS = {
 SOURCES = {"rest": "REST", "amqp": "AMQP", "ws": "WebSocket", "admin": _("Admin site")}
 
 ERRORS = {
+    "begun-before": _("Another device may have sent it; it is not sent again."),
+    "feeder-stopped": _("The feeder is stopped."),
+    "returned": _("It was given back to the message broker."),
     "agent-died": _("The device stopped while the message was being sent."),
     "blocked": _("The receiver is on the block list."),
     "busy": _("The modem was busy."),

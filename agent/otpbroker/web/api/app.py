@@ -10,14 +10,16 @@ from otpbroker.config.model import Config
 from otpbroker.errors import OtpBrokerError
 from otpbroker.messaging.wire import LARGEST_BODY
 from otpbroker.web.access import Access, Unauthenticated
-from otpbroker.web.api import blocklist, historic, messages, modems, openapi, otp, problem
+from otpbroker.web.api import blocklist, feeders, historic, messages, modems, openapi, otp, problem
 from otpbroker.web.api.core import Core
 from otpbroker.web.api.identity import Identify, identify_with
 
 _PREFIX = "/api/v1"
 
 
-def create_api_app(*, config: Callable[[], Config], core: Core, access: Access, clock: Clock) -> Quart:
+def create_api_app(
+    *, config: Callable[[], Config], core: Core, control: feeders.FeederControl, access: Access, clock: Clock
+) -> Quart:
     """The application; one serves any number of listeners.
 
     A change of the configured paths needs a new one, everything else of the configuration is read as it is used.
@@ -27,7 +29,7 @@ def create_api_app(*, config: Callable[[], Config], core: Core, access: Access, 
     app.url_map.merge_slashes = False
     identify = identify_with(access)
 
-    app.register_blueprint(_modern(config, core, clock, identify), url_prefix=_PREFIX)
+    app.register_blueprint(_modern(config, core, control, clock, identify), url_prefix=_PREFIX)
     app.register_blueprint(historic.blueprint(config, core, identify))
     app.add_url_rule("/ping", "ping", _ping, strict_slashes=False, provide_automatic_options=False)
     app.after_request(_harden)
@@ -35,7 +37,9 @@ def create_api_app(*, config: Callable[[], Config], core: Core, access: Access, 
     return app
 
 
-def _modern(config: Callable[[], Config], core: Core, clock: Clock, identify: Identify) -> Blueprint:
+def _modern(
+    config: Callable[[], Config], core: Core, control: feeders.FeederControl, clock: Clock, identify: Identify
+) -> Blueprint:
     """Everything under `/api/v1`; all but its description and the ping need credentials."""
     public = Blueprint("public", __name__)
     public.add_url_rule("/ping", "ping", _ping)
@@ -47,6 +51,7 @@ def _modern(config: Callable[[], Config], core: Core, clock: Clock, identify: Id
         otp.blueprint(core, clock),
         blocklist.blueprint(config, core),
         modems.blueprint(core),
+        feeders.blueprint(control),
     ):
         private.register_blueprint(part)
 

@@ -9,13 +9,18 @@ from pydantic.json_schema import models_json_schema
 from quart import Response
 
 from otpbroker import __version__
-from otpbroker.web.api import models
+from otpbroker.web.api import models, models_feeders
 from otpbroker.web.api.blocklist import LONGEST_PAGE
 from otpbroker.web.api.problem import CONTENT_TYPE, Problem
 
 Json = dict[str, Any]  # JSON by its nature
 
-_REQUESTS: tuple[type[BaseModel], ...] = (models.MessageRequest, models.OtpRequest, models.OtpVerification)
+_REQUESTS: tuple[type[BaseModel], ...] = (
+    models.MessageRequest,
+    models.OtpRequest,
+    models.OtpVerification,
+    models_feeders.FeederAct,
+)
 _RESPONSES: tuple[type[BaseModel], ...] = (
     models.Message,
     models.Otp,
@@ -23,6 +28,7 @@ _RESPONSES: tuple[type[BaseModel], ...] = (
     models.BlockedNumber,
     models.BlocklistPage,
     models.Modems,
+    models_feeders.Feeders,
     Problem,
 )
 _PROBLEMS = {
@@ -175,6 +181,25 @@ def _paths() -> Json:
             ),
         },
         "/modems": {"get": _operation("listModems", "The modems", {"200": _gives(models.Modems, "all")}, (), [])},
+        "/feeders": {
+            "get": _operation(
+                "listFeeders",
+                "The feeders; needs the right `feeders`",
+                {"200": _gives(models_feeders.Feeders, "all")},
+                (),
+                [],
+            )
+        },
+        "/feeders/{id}": {
+            "post": _operation(
+                "controlFeeder",
+                "Start, stop or refresh a feeder; needs the right `feeders`",
+                {"200": _gives(models_feeders.Feeder, "how it stands now")},
+                (*_WITH_BODY, "404"),
+                [_in_path("id", "of the feeder")],
+                models_feeders.FeederAct,
+            )
+        },
         "/ping": {
             "get": {
                 "operationId": "ping",

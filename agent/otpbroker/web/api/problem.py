@@ -39,6 +39,7 @@ _CODES = {
     "invalid-json": HTTPStatus.BAD_REQUEST,
     "not-found": HTTPStatus.NOT_FOUND,
     "otp-duplicate": HTTPStatus.CONFLICT,
+    "feeder-stopped": HTTPStatus.CONFLICT,
     "receiver-limit": HTTPStatus.TOO_MANY_REQUESTS,
 }
 # The core speaks of commands; these are its words for what the requests here call otherwise.

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import cast
 
 from jinja2 import Environment
 from quart import Blueprint, Response, current_app, g, render_template
@@ -11,6 +12,7 @@ from quart.typing import ResponseReturnValue
 
 from otpbroker.errors import Unavailable
 from otpbroker.events import MessageChanged, ModemState, ModemStatus, PartChanged
+from otpbroker.feeder.feeders import FeederStatus
 from otpbroker.web import language
 from otpbroker.web.language import gettext_noop as _
 from otpbroker.web.live import Changes, Watch
@@ -29,6 +31,7 @@ class Overview:
     """What the page shows, at one moment."""
 
     modems: tuple[ModemStatus, ...]
+    feeders: tuple[FeederStatus, ...]
     messages: tuple[MessageChanged, ...]
     unhealthy: tuple[PartChanged, ...]
     api_urls: tuple[str, ...]
@@ -55,7 +58,10 @@ def create(site: Site) -> Blueprint:
         """The live stream; its data are JSON objects of element id -> its new HTML."""
         if site.monitor.crowded:
             raise Unavailable("too-many-streams", "too many live pages are open")
-        stream = _stream(site, current_app.jinja_env, g.session_token, language.spoken())
+        templates = current_app.jinja_env
+        # Made now: the stream goes on when the request is over.
+        form_token = cast(Callable[[], str], templates.globals["form_token"])()
+        stream = _stream(site, templates, g.session_token, form_token, language.spoken())
         response = Response(stream, content_type="text/event-stream; charset=utf-8")
         response.headers["X-Accel-Buffering"] = "no"  # reverse proxies pass each event on at once
         response.timeout = None
@@ -67,6 +73,7 @@ def create(site: Site) -> Blueprint:
 async def _look(site: Site) -> Overview:
     return Overview(
         modems=await site.modems(),
+        feeders=site.feeders.statuses,
         messages=site.monitor.messages,
         unhealthy=site.monitor.unhealthy,
         api_urls=tuple(site.api_urls()),
@@ -74,7 +81,9 @@ async def _look(site: Site) -> Overview:
     )
 
 
-async def _stream(site: Site, templates: Environment, token: str, spoken: str) -> AsyncIterator[str]:
+async def _stream(
+    site: Site, templates: Environment, token: str, form_token: str, spoken: str
+) -> AsyncIterator[str]:
     """Events until the site closes or the session ends; what was changed by then is not told any more."""
     language.speak(spoken)
     shown: tuple[str, ...] = ()
@@ -91,7 +100,7 @@ async def _stream(site: Site, templates: Environment, token: str, spoken: str) -
                     return
                 if changes:
                     overview = await _look(site)
-                    fragments = await _fragments(templates, overview, changes, shown)
+                    fragments = await _fragments(templates, overview, changes, shown, form_token)
                     shown = tuple(overview.names)
                     yield f"event: update\ndata: {json.dumps(fragments)}\n\n"
                     await asyncio.sleep(PACE)
@@ -107,7 +116,7 @@ async def _wake_when(closing: asyncio.Event, watch: Watch) -> None:
 
 
 async def _fragments(
-    templates: Environment, overview: Overview, changes: Changes, shown: tuple[str, ...]
+    templates: Environment, overview: Overview, changes: Changes, shown: tuple[str, ...], form_token: str
 ) -> dict[str, str]:
     """The HTML of what changed, by element id; all modems when others are there than the page shows."""
 
@@ -123,6 +132,8 @@ async def _fragments(
                 fragments[f"modem-{modem.id}"] = await render("modem", modem=modem)
     if changes.messages or changes.everything:
         fragments["messages"] = await render("messages")
+    if changes.feeders or changes.everything or (changes.messages and overview.feeders):
+        fragments["feeders"] = await render("feeders", form_token=lambda: form_token)
     if changes.parts or changes.everything:
         fragments["problems"] = await render("problems")
     return fragments

@@ -25,10 +25,10 @@ check: ## lint, types, layers, shell scripts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	shellcheck build.sh tools/*.sh .ci/run
+	shellcheck build.sh tools/*.sh examples/curl/*.sh .ci/run
 
 bench: ## measure latency, throughput and cost on simulated modems
-	@tools/setup.sh run $(VENV) $(PYTHON)
+	@tools/setup.sh bench $(VENV) $(PYTHON)
 	$(BIN)/python -m bench
 
 image: ## build the SD card's image into dist/ (as root); ARGS="--profile ... --arch ... --board ..."

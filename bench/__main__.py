@@ -12,7 +12,9 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from bench.broker_faults import broker_faults
 from bench.chaos.measure import chaos
+from bench.feeders import queue
 from bench.scenarios import Row, cost, latency, one_hung, restart, throughput
 
 SCENARIOS: dict[str, Callable[[Path], Awaitable[list[Row]]]] = {
@@ -25,6 +27,10 @@ SCENARIOS: dict[str, Callable[[Path], Awaitable[list[Row]]]] = {
     "restart": restart,
     "cost": cost,
     "chaos": chaos,
+    "broker-faults": broker_faults,
+    "queue": lambda at: queue(at, claims=False),
+    "queue-claims": lambda at: queue(at, claims=True),
+    "queue-far": lambda at: queue(at, claims=True, delay=0.05),
 }
 _NAME_WIDTH = 64
 

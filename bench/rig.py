@@ -115,7 +115,10 @@ class Installation:
                         raise RuntimeError(f"the agent ended: {self.output.read_text()}") from None
                     await asyncio.sleep(0.01)  # there is nothing to wait on in another process's start
                 else:
+                    itself = writer.get_extra_info("sockname") == writer.get_extra_info("peername")
                     writer.close()
+                    if itself:  # a free port in the range that the kernel connects from can meet itself
+                        continue
                     return RunningAgent(self._process.pid, self.port, time.perf_counter() - start)
 
     async def stop(self) -> None:

@@ -64,7 +64,7 @@ async def throughput(folder: Path, count: int, air: float, seconds: float, share
     Bare loops go first on the same modems, one each.
     """
     async with modems(folder, count, air) as simulated:
-        alone = await _bare_load(simulated, seconds / 3)
+        alone = await bare_load(simulated, seconds / 3)
         async with agent(folder / "agent", simulated.ports) as running:
             async with RestClient(running.port) as client:
                 await _ready(client, count)
@@ -183,7 +183,7 @@ async def _ready(client: RestClient, count: int) -> None:
         await _sent(client, _RECEIVERS[number], f"warm {next(_numbers)}")
 
 
-async def _bare_load(simulated: Modems, seconds: float) -> float:
+async def bare_load(simulated: Modems, seconds: float) -> float:
     """Messages a second that bare loops send, one on each modem."""
     end = time.perf_counter() + seconds
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prepare everything `make run`, `make test` and `make image` need: apt packages, the virtual environment, the locked
 # packages.
-# usage: setup.sh run|test|image|test-image VENV PYTHON
+# usage: setup.sh run|test|bench|image|test-image VENV PYTHON
 set -eu
 purpose=$1 venv=$2 python=$3 more=
 # Only its description of a machine is checked.
@@ -82,6 +82,13 @@ unpack() {
     done && rm ./*.deb) || fail "apt-get could not download $*; please do as root: apt-get update"
 }
 
+unpack_rabbitmq() {
+    # The broker and the Erlang that runs it; bench/rabbitmq.py starts them.
+    unpack rabbitmq usr/lib/rabbitmq/bin/rabbitmq-server rabbitmq-server erlang-asn1 erlang-base erlang-crypto \
+        erlang-eldap erlang-inets erlang-mnesia erlang-os-mon erlang-parsetools erlang-public-key \
+        erlang-runtime-tools erlang-ssl erlang-syntax-tools erlang-tools erlang-xmerl
+}
+
 contents() {
     # What is to be in the environment: the locked packages, and this one with its metadata.
     { cat "$1"; sed '/^\[tool\./,$d' pyproject.toml; } | sha256sum
@@ -103,12 +110,15 @@ if [ "$purpose" = test ]; then
     # libatomic1: Playwright's driver wants it.
     # umockdev: devices for udev that are not there.
     install_apt shellcheck gammu chromium fonts-dejavu-core libatomic1 libmm14 librsvg2-bin zbar-tools nftables \
-        iproute2 umockdev
+        iproute2 umockdev curl php-cli php-amqplib
     unpack smstools usr/sbin/smsd smstools
+    unpack_rabbitmq
     # With their libraries, which are found by LD_LIBRARY_PATH.
     unpack appliance usr/sbin/hostapd hostapd dnsmasq-base network-manager libnm0 libnl-3-200 libnl-genl-3-200 \
         libnl-route-3-200 libnetfilter-conntrack3 libnfnetlink0 libpolkit-agent-1-0 libpolkit-gobject-1-0
     lock=requirements/dev.txt
+elif [ "$purpose" = bench ]; then
+    unpack_rabbitmq
 elif [ "$purpose" = image ]; then
     install_apt_new_enough mmdebstrap e2fsprogs qemu-user-static qemu-system-arm qemu-system-x86 qemu-utils
     # What builds a card; what draws a brochure; what the virtual machines of the tests boot with.

@@ -5,13 +5,18 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 from quart import Quart
 
 from otpbroker.clock import Clock
+from otpbroker.config.feeders import Feeder as FeederSection
 from otpbroker.config.store import Store
 from otpbroker.device.usb_power import UsbPowerHelper
 from otpbroker.events import Bus
+from otpbroker.feeder.feeders import Feeder, Feeders, Tell
+from otpbroker.feeder.intake import Intake
+from otpbroker.feeder.sealed_messages import SealedMessages
 from otpbroker.folders import Folders
 from otpbroker.messaging.balance import Balances
 from otpbroker.messaging.blocklist import Blocklist
@@ -106,15 +111,19 @@ class Agent:
             bus=self.bus,
             clock=self._clock,
         )
+        self._sealed = SealedMessages(folders.feeder_keys, key_file(folders.key), self._clock)
+        self.feeders = Feeders(intake=self._intake, make=self._feeder, bus=self.bus, clock=self._clock)
         self._balances = Balances(fleet=self.fleet, core=self.dispatcher, bus=self.bus, clock=self._clock)
         self._history = History(self.bus, self._clock.now)
         self._sim_tools = SimTools(lambda: self.fleet.senders, store, pins)
         self.setup_code = SetupCode(folders.state / "setup-code")
         self._changed = asyncio.Event()
         store.on_change(lambda _old, _new: self._changed.set())
+        self._feeders_changed = asyncio.Event()
+        store.on_change(lambda _old, _new: self._feeders_changed.set())
 
     async def run(self, ready: Callable[[Ready], None], stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then end in order: listeners, modems (what is in the air), journal."""
+        """Work until `stop` is set, then end in order: listeners, feeders, modems (what is in the air), journal."""
         asyncio.get_running_loop().set_exception_handler(tell_of_connections)
         closing = asyncio.Event()
         monitor = Monitor(self.bus)
@@ -136,15 +145,18 @@ class Agent:
                 }
             )
         )
+        # After the journal's messages are taken up: a broker may give some of them again.
+        feeding = asyncio.create_task(self._supervised({"feeders": self._run_feeders}))
         stopping = asyncio.create_task(stop.wait())
         try:
             ready(Ready(listeners["admin"].bound, listeners["http"].bound, listeners["https"].bound))
-            await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({serving, working, feeding, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             closing.set()
             self.dispatcher.release()
             self.bus.close()
             await _cancel(serving, stopping)
+            await _cancel(feeding)
             try:
                 async with asyncio.timeout(STOP_LIMIT):
                     await self.fleet.stop()
@@ -161,6 +173,52 @@ class Agent:
                 await self.fleet.apply(self.store.config.modems)
                 self._senders_changed()  # flags and prefixes may have changed without a modem's doing
                 await self._changed.wait()
+
+    async def _run_feeders(self) -> None:
+        try:
+            while True:
+                self._feeders_changed.clear()
+                await self.feeders.apply(self.store.config.feeders)
+                await self._feeders_changed.wait()
+        finally:
+            await self.feeders.apply(())
+
+    def _intake(self, section: FeederSection) -> Intake:
+        return Intake(
+            self.dispatcher,
+            source="ws" if section.kind == "websocket" else "amqp",
+            caller=f"feeder:{section.id}",  # no API user has such a name
+            rights=frozenset(section.rights),
+            unseal=self._sealed.open,
+            sealed_only=section.sealed_only,
+            clock=self._clock,
+            lent=True,
+        )
+
+    async def _feeder(self, section: FeederSection, intake: Intake, tell: Tell) -> Feeder:
+        # Only a device with such a feeder pays for its library; importing takes long, and not on the loop.
+        await asyncio.to_thread(self._sealed.prepare)
+        if section.kind == "websocket":
+            await asyncio.to_thread(import_module, "otpbroker.feeder.websocket")
+            from otpbroker.feeder.websocket import SocketFeeder  # noqa: PLC0415
+
+            return SocketFeeder(section, intake, tell, self._ready_modems, self._clock)
+        await asyncio.to_thread(import_module, "otpbroker.feeder.rabbitmq")
+        from otpbroker.feeder.claims import Me  # noqa: PLC0415
+        from otpbroker.feeder.rabbitmq import RabbitmqConsumer  # noqa: PLC0415
+
+        return RabbitmqConsumer(
+            section,
+            intake,
+            tell,
+            self._ready_modems,
+            self._clock,
+            bus=self.bus,
+            me=Me(self.store.config.device.hostname, self._journal.memory),
+        )
+
+    def _ready_modems(self) -> int:
+        return sum(sender.ready and sender.config.send_from_api for sender in self.fleet.senders)
 
     def _senders_changed(self) -> None:
         # The fleet is there before those that use it.
@@ -181,6 +239,7 @@ class Agent:
             return create_api_app(
                 config=lambda: store.config,
                 core=self.dispatcher,
+                control=self.feeders,
                 inbox=self.inbox,
                 past=self._history,
                 access=access,
@@ -191,6 +250,8 @@ class Agent:
         admin = create_admin_app(
             store=store,
             dispatcher=self.dispatcher,
+            feeders=self.feeders,
+            feeder_keys=self._sealed.ring,
             inbox=self.inbox,
             plugged=self.fleet,
             monitor=monitor,

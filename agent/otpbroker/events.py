@@ -207,6 +207,27 @@ class LowBalance:
     at: float
 
 
+class FeederState(StrEnum):
+    """Where a feeder stands with its broker."""
+
+    STOPPED = "stopped"  # by the configuration, or for now
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    REFUSED = "refused"  # needs hands: credentials, rights, certificate, queue; tried again from time to time
+    FAILED = "failed"  # the broker can't be reached, or was lost; tried again soon
+
+
+@dataclass(frozen=True, slots=True)
+class FeederChanged:
+    """A feeder's state or its detail, in English, is new; `at` in Unix seconds."""
+
+    id: str
+    kind: str  # rabbitmq | websocket
+    state: FeederState
+    detail: str
+    at: float
+
+
 @dataclass(frozen=True, slots=True)
 class PartChanged:
     """A supervised part of the agent came up, failed, or was started again."""
@@ -231,6 +252,7 @@ Event = (
     | DeliveryChanged
     | SmsReceived
     | LowBalance
+    | FeederChanged
     | PartChanged
     | Overrun
 )

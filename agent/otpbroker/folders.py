@@ -66,6 +66,11 @@ class Folders:
         return self.state / "config.yaml"
 
     @property
+    def feeder_keys(self) -> Path:
+        """The key pairs that messages are sealed to."""
+        return self.state / "feeder-keys"
+
+    @property
     def key(self) -> Path:
         """The key of the secrets in config.yaml; a systemd credential goes before a file of our own."""
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")

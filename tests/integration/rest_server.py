@@ -12,7 +12,17 @@ import httpx2
 from otpbroker.clock import Clock
 from otpbroker.config.model import ApiSection, ApiUser, Config, DeviceSection, Listener, SmsSection
 from otpbroker.errors import OtpBrokerError, Rejected
-from otpbroker.events import Fault, Incident, ModemHealth, ModemState, ModemStatus, RecoveryStep, StepTaken
+from otpbroker.events import (
+    Fault,
+    FeederState,
+    Incident,
+    ModemHealth,
+    ModemState,
+    ModemStatus,
+    RecoveryStep,
+    StepTaken,
+)
+from otpbroker.feeder.feeders import Act, FeederStatus
 from otpbroker.messaging.command import (
     Block,
     Command,
@@ -230,13 +240,32 @@ class ScriptedCore:
 def configuration(**api: str) -> Config:
     users = tuple(
         ApiUser(username=name, password=_HASH, rights=rights)
-        for name, rights in ((USER, ("inbox", "ussd")), ("other", ()))
+        for name, rights in ((USER, ("feeders", "inbox", "ussd")), ("other", ()))
     )
     return Config(
         device=DeviceSection(country_code="62"),
         sms=SmsSection(wait=30),
         api=ApiSection(users=users, **api),
     )
+
+
+@dataclass
+class ScriptedFeeders:
+    """One feeder that does what it is told."""
+
+    state: FeederState = FeederState.CONNECTED
+    done: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def statuses(self) -> tuple[FeederStatus, ...]:
+        return (FeederStatus("rabbit", "rabbitmq", self.state, "", 1795360371.0, done=3, refused=1),)
+
+    async def act(self, feeder_id: str, what: Act) -> FeederStatus | None:
+        if feeder_id != "rabbit":
+            return None
+        self.done.append((feeder_id, what))
+        self.state = FeederState.STOPPED if what == "stop" else FeederState.CONNECTING
+        return self.statuses[0]
 
 
 @asynccontextmanager
@@ -246,6 +275,7 @@ async def serving(
     *,
     tls: TlsFiles | None = None,
     access: Access | None = None,
+    feeders: ScriptedFeeders | None = None,
 ) -> AsyncIterator[Bound]:
     """A listener on loopback that answers until the block ends."""
     settings = config if callable(config) else lambda: config_or_default
@@ -253,6 +283,7 @@ async def serving(
     app = create_api_app(
         config=settings,
         core=core,
+        control=feeders or ScriptedFeeders(),
         inbox=core.inbox,
         past=core,
         access=access or Access(lambda: settings().api.users, HashingThread()),

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from rest_server import SENT, WAITING, ScriptedCore, client
+from rest_server import PASSWORD, SENT, WAITING, ScriptedCore, ScriptedFeeders, client
 
 from otpbroker.errors import Denied, Misconfigured, Rejected, Unavailable, UnknownOutcome
 from otpbroker.messaging.command import RequestOtp, SendSms, VerifyOtp
@@ -427,3 +427,40 @@ async def test_nothing_is_kept_by_caches() -> None:
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "Server" not in response.headers
+
+
+async def test_feeders_are_shown_and_controlled_with_the_right() -> None:
+    feeders = ScriptedFeeders()
+    async with client(ScriptedCore(), feeders=feeders) as http:
+        shown = await http.get("/api/v1/feeders")
+        stopped = await http.post("/api/v1/feeders/rabbit", json={"do": "stop"})
+        nobody = await http.post("/api/v1/feeders/nobody", json={"do": "stop"})
+        wrong = await http.post("/api/v1/feeders/rabbit", json={"do": "explode"})
+    assert shown.json()["feeders"] == [
+        {
+            "id": "rabbit",
+            "kind": "rabbitmq",
+            "state": "connected",
+            "detail": "",
+            "since": "2026-11-22T15:12:51Z",
+            "done": 3,
+            "unknown": 0,
+            "refused": 1,
+            "returned": 0,
+        }
+    ]
+    assert (stopped.status_code, stopped.json()["state"]) == (200, "stopped")
+    assert (nobody.status_code, nobody.json()["code"]) == (404, "not-found")
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "do")
+    assert feeders.done == [("rabbit", "stop")]
+
+
+async def test_feeders_are_not_for_users_without_the_right() -> None:
+    feeders = ScriptedFeeders()
+    async with client(ScriptedCore(), feeders=feeders) as http:
+        for answer in (
+            await http.get("/api/v1/feeders", auth=("other", PASSWORD)),
+            await http.post("/api/v1/feeders/rabbit", json={"do": "stop"}, auth=("other", PASSWORD)),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (403, "right-missing")
+    assert feeders.done == []

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
-from rest_server import ScriptedCore, authorization, client, configuration, serving
+from rest_server import ScriptedCore, ScriptedFeeders, authorization, client, configuration, serving
 from schemathesis import GenerationMode
 
 from bench.rig import PASSWORD, USER, Installation, modems
@@ -39,6 +39,8 @@ OPERATIONS = (
     "DELETE /inbox/{id}",
     "POST /inbox/{id}/reply",
     "GET /modems",
+    "GET /feeders",
+    "POST /feeders/{id}",
     "GET /modems/{modem_id}",
     "GET /modems/{modem_id}/history",
     "POST /ussd",
@@ -153,11 +155,12 @@ async def test_the_document_needs_no_credentials_and_describes_every_route() -> 
         core=core,
         inbox=core.inbox,
         past=core,
+        control=ScriptedFeeders(),
         access=Access(lambda: (), HashingThread()),
         clock=Clock(),
     )
     served = {
-        f"{method} {re.sub('<message_id>', '{id}', rule.rule).replace('<', '{').replace('>', '}')}"
+        f"{method} {re.sub('<(message_|feeder_)id>', '{id}', rule.rule).replace('<', '{').replace('>', '}')}"
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/v1") and "openapi" not in rule.rule
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from site_fakes import (
     USERNAME,
     FakeBalances,
     FakeDispatcher,
+    FakeFeeders,
     FakeHistory,
     FakeInbox,
     FakePlugged,
@@ -23,6 +25,8 @@ from werkzeug.datastructures import Headers
 
 from otpbroker.clock import Clock
 from otpbroker.events import Bus
+from otpbroker.feeder.key_ring import KeyRing
+from otpbroker.sealing import Sealer
 from otpbroker.web.admin import create_admin_app
 from otpbroker.web.hashing import HashingThread
 from otpbroker.web.live import Monitor
@@ -47,6 +51,7 @@ class Device:
     app: Quart
     store: FakeStore
     dispatcher: FakeDispatcher
+    feeders: FakeFeeders
     inbox: FakeInbox
     plugged: FakePlugged
     bus: Bus
@@ -119,7 +124,7 @@ class Visitor:
 def make_device(state: Path, store: FakeStore) -> Device:
     elapsed, bus, closing = Elapsed(), Bus(), asyncio.Event()
     dispatcher, inbox, monitor = FakeDispatcher(), FakeInbox(), Monitor(bus)
-    plugged = FakePlugged()
+    feeders, plugged = FakeFeeders(), FakePlugged()
     clock = Clock(monotonic=elapsed)
     sessions = Sessions(lambda: store.config.admin, clock)
     setup_code = SetupCode(state / "setup-code")
@@ -127,6 +132,8 @@ def make_device(state: Path, store: FakeStore) -> Device:
     app = create_admin_app(
         store=store,
         dispatcher=dispatcher,
+        feeders=feeders,
+        feeder_keys=lambda: KeyRing(state / "feeder-keys", Sealer(bytes(32)), time.time),
         inbox=inbox,
         plugged=plugged,
         monitor=monitor,
@@ -144,6 +151,7 @@ def make_device(state: Path, store: FakeStore) -> Device:
         app=app,
         store=store,
         dispatcher=dispatcher,
+        feeders=feeders,
         inbox=inbox,
         plugged=plugged,
         bus=bus,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from otpbroker.config.model import Administrator, AdminSection, Config
 from otpbroker.errors import OtpBrokerError
 from otpbroker.events import FoundModem, ModemState, ModemStatus
+from otpbroker.feeder.feeders import Act, FeederStatus
 from otpbroker.messaging.balance import Balance
 from otpbroker.messaging.command import Command, EndUssd, ListModems, Origin, ReplyUssd, RunUssd, SendSms
 from otpbroker.messaging.outcome import ModemList, Outcome, Result, State, UssdEnded, UssdReplied
@@ -91,6 +92,18 @@ class FakeStore:
         administrators = tuple(found.model_copy(update=changes) for found in self.config.admin.administrators)
         admin = self.config.admin.model_copy(update={"administrators": administrators})
         self.config = self.config.model_copy(update={"admin": admin})
+
+
+class FakeFeeders:
+    """Feeders that do what they are told."""
+
+    def __init__(self) -> None:
+        self.statuses: tuple[FeederStatus, ...] = ()
+        self.acts: list[tuple[str, str]] = []
+
+    async def act(self, feeder_id: str, what: Act) -> FeederStatus | None:
+        self.acts.append((feeder_id, what))
+        return next((status for status in self.statuses if status.id == feeder_id), None)
 
 
 class FakePlugged:

@@ -8,7 +8,8 @@ from site_device import Device, Screen
 from site_fakes import PASSWORD, USERNAME
 
 from otpbroker.errors import Unavailable
-from otpbroker.events import MessageChanged, ModemChanged, ModemState, PartChanged
+from otpbroker.events import FeederChanged, FeederState, MessageChanged, ModemChanged, ModemState, PartChanged
+from otpbroker.feeder.feeders import FeederStatus
 from otpbroker.messaging.outcome import State
 from otpbroker.sms.segment import measure
 from otpbroker.web.setup_code import setup_url
@@ -89,6 +90,22 @@ async def test_what_happens_appears_without_a_reload(desktop: Screen, device: De
     device.bus.publish(PartChanged("api", healthy=True))
     await expect(page.locator("#problems p")).to_have_count(0)
     assert await page.evaluate("window.sameDocument")
+
+
+async def test_a_feeder_is_seen_and_stopped(phone: Screen, device: Device, site_url: str) -> None:
+    page = phone.page
+    await log_in(page, site_url)
+    refused = FeederStatus("shop", "rabbitmq", FeederState.REFUSED, "correct username and password", time.time())
+    device.feeders.statuses = (refused, replace(refused, id="other", state=FeederState.STOPPED, detail=""))
+    device.bus.publish(FeederChanged("shop", "rabbitmq", FeederState.REFUSED, "", time.time()))
+    card = page.locator("#feeder-shop")
+    await expect(card.locator(".chip")).to_have_text("Refused")
+    await expect(card).to_contain_text("correct username and password")
+    await expect(page.locator("#feeder-other").get_by_role("button")).to_have_text("Start")
+    assert await fits(page)
+    await card.get_by_role("button", name="Stop").click()
+    await expect(page.locator("#live-state")).to_have_text("Live")
+    assert device.feeders.acts == [("shop", "stop")]
 
 
 async def test_a_page_of_an_ended_session_turns_to_the_log_in(

@@ -16,6 +16,8 @@ from site_fakes import USERNAME
 from otpbroker.events import (
     DeliveryChanged,
     Fault,
+    FeederChanged,
+    FeederState,
     Incident,
     MessageChanged,
     ModemChanged,
@@ -24,6 +26,7 @@ from otpbroker.events import (
     ModemState,
     RecoveryStep,
 )
+from otpbroker.feeder.feeders import FeederStatus
 
 SOON = 5.0
 
@@ -70,7 +73,7 @@ async def stream(device: Device, owner: Visitor) -> AsyncIterator[Stream]:
 
 async def test_it_begins_with_everything(device: Device, owner: Visitor) -> None:
     async with stream(device, owner) as listening:
-        assert set(await listening.update()) == {"summary", "modems", "found", "messages", "problems"}
+        assert set(await listening.update()) == {"summary", "modems", "found", "feeders", "messages", "problems"}
 
 
 async def test_then_it_tells_what_changed(device: Device, owner: Visitor) -> None:
@@ -157,13 +160,54 @@ async def test_a_modem_that_came_or_went_brings_all_of_them(device: Device, owne
         assert gone.id not in update["modems"]
 
 
+RABBIT = FeederStatus("rabbit", "rabbitmq", FeederState.REFUSED, "correct username and password", 0.0, done=41)
+
+
+async def test_a_feeders_new_state_is_told_with_its_error(device: Device, owner: Visitor) -> None:
+    device.feeders.statuses = (RABBIT,)
+    async with stream(device, owner) as listening:
+        first = (await listening.update())["feeders"]
+        assert "Refused" in first
+        assert "correct username and password" in first
+        device.feeders.statuses = (replace(RABBIT, state=FeederState.CONNECTED, detail=""),)
+        device.bus.publish(FeederChanged("rabbit", "rabbitmq", FeederState.CONNECTED, "", 0.0))
+        update = await listening.update()
+        assert set(update) == {"summary", "feeders"}
+        assert "Connected" in update["feeders"]
+        assert "41" in update["feeders"]
+        token = re.search(r'name="form_token" value="(\w+)"', update["feeders"])
+        assert token is not None
+        assert token[1] == owner.token, "its buttons work"
+
+
+async def test_a_feeders_error_is_told_in_indonesian(device: Device, owner: Visitor) -> None:
+    detail = "the broker refused user name and password (correct username and password)"
+    lost = "broker.example:5671: there is no host of this name"
+    device.feeders.statuses = (replace(RABBIT, detail=detail), replace(RABBIT, id="other", detail=lost))
+    page = (await owner.get("/?lang=id")).text
+    assert "broker menolak nama pengguna dan kata sandi (perbaiki username dan password)" in page
+    assert "broker.example:5671: tidak ada host dengan nama ini" in page
+    assert "Ditolak" in page
+
+
+async def test_a_feeder_is_stopped_from_the_overview(device: Device, owner: Visitor) -> None:
+    device.feeders.statuses = (RABBIT,)
+    assert 'action="/feeders/rabbit"' in (await owner.get("/")).text
+    answer = await owner.post("/feeders/rabbit", {"do": "stop"})
+    assert (answer.status, answer.location) == (303, "/")
+    assert (await owner.post("/feeders/rabbit", {"do": "explode"})).status == 400
+    assert (await owner.post("/feeders/nobody", {"do": "stop"})).status == 404
+    assert (await device.client().post("/feeders/rabbit", {"do": "stop"})).status in {303, 400, 403}
+    assert device.feeders.acts == [("rabbit", "stop"), ("nobody", "stop")]
+
+
 async def test_a_burst_is_told_as_its_sum(device: Device, owner: Visitor) -> None:
     async with stream(device, owner) as listening:
         await listening.update()
         for number in range(5000):  # more than a subscription holds
             device.bus.publish(MessageChanged(str(number), "sent", "rest", "62812XXXXXX12", "m1", 1, 0.0))
         update = await listening.update()
-        assert set(update) == {"summary", "modems", "found", "messages", "problems"}
+        assert set(update) == {"summary", "modems", "found", "feeders", "messages", "problems"}
         assert update["messages"].count("62812XXXXXX12") == 25
 
 

@@ -18,9 +18,12 @@ COMMANDS = {
     "setup-url": "print a new one-time address for creating the first administrator",
     "set-admin-password": "set the password of an administrator",
     "add-api-user": "add an application server's account, or give it a new password",
+    "feeder-key": "show or replace the key that messages are sealed to",
+    "relay": "run a broker of our own, for a server that devices and applications both reach",
     "new-unit": "make one unit's secrets: provisioning file and brochure",
     "first-boot": "take the boot partition's provisioning file, or make this unit's own secrets",
     "system-config": "write the files of access point, firewall, console and SSH",
+    "rabbitmq": "prepare a RabbitMQ broker for several devices",
     "usb-power": "reset a modem's USB device, or switch its port; one line is read from standard input",
     "simulate-modem": "run simulated GSM modems and the phone that receives",
 }

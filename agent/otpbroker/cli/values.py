@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _LONGEST = 3600.0
+_MOST_DAYS = 3660.0
 
 
 def username(text: str) -> str:
@@ -35,6 +36,16 @@ def seconds(text: str) -> float:
 
 def whole_seconds(text: str) -> int:
     return int(seconds(text))
+
+
+def days(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"must be a number of days from 0 to {_MOST_DAYS:.0f}")
+    return value
 
 
 def web_address(text: str) -> str:

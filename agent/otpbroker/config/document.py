@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
+from otpbroker.config.feeders import FEEDER_KINDS, Feeder
 from otpbroker.config.model import Config, ModemSection
 from otpbroker.errors import Misconfigured
 from otpbroker.sealing import Sealer
@@ -25,6 +26,8 @@ _SECTIONS: dict[str, TypeAdapter[Any]] = {
     for name, field in Config.model_fields.items()
     if name != "version" and field.annotation is not None
 }
+
+_FEEDER: TypeAdapter[Feeder] = TypeAdapter(Feeder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,9 @@ def salvage(document: Section, sealer: Sealer, last_good: Config | None) -> tupl
         if name == "modems":
             good[name] = _modems(document[name], sealer, fallback, problems)
             continue
+        if name == "feeders":
+            good[name] = _feeders(document[name], sealer, fallback, problems)
+            continue
         try:
             good[name] = section.validate_python(_unsealed(document[name], sealer))
         except ValidationError as error:
@@ -156,9 +162,37 @@ def _modems(raw: object, sealer: Sealer, fallback: Config, problems: list[Proble
     return tuple(modems)
 
 
-def _problems(place: str, error: ValidationError) -> Iterable[Problem]:
+def _feeders(raw: object, sealer: Sealer, fallback: Config, problems: list[Problem]) -> tuple[Feeder, ...]:
+    """Each entry by itself, as modems are."""
+    if not isinstance(raw, list):
+        problems.append(Problem("feeders", "must be a list", "begin each feeder with a dash"))
+        return fallback.feeders
+    last_good = {feeder.id: feeder for feeder in fallback.feeders}
+    feeders: dict[str, Feeder] = {}
+    for place, entry in enumerate(raw):
+        feeder = None
+        kind = entry.get("kind") if isinstance(entry, dict) else None
+        try:
+            feeder = _FEEDER.validate_python(_unsealed(entry, sealer))
+        except ValidationError as error:
+            if kind in FEEDER_KINDS:
+                problems.extend(_problems(f"feeders.{place}", error, kind))
+            else:
+                problems.append(Problem(f"feeders.{place}.kind", f"must be {' or '.join(FEEDER_KINDS)}"))
+        except Misconfigured as error:
+            problems.append(Problem(f"feeders.{place}", error.detail, _ENTER_ANEW))
+        if feeder is None and isinstance(entry, dict) and isinstance(entry.get("id"), str):
+            feeder = last_good.get(entry["id"])
+        if feeder is not None and feeders.setdefault(feeder.id, feeder) is not feeder:
+            problems.append(Problem(f"feeders.{place}", "its id is there twice", "change or remove one"))
+    return tuple(feeders.values())
+
+
+def _problems(place: str, error: ValidationError, kind: str | None = None) -> Iterable[Problem]:
+    """`kind`: of an entry that may be of several; pydantic names it as if it were a place."""
     for line in error.errors(include_url=False, include_input=False, include_context=False):
-        path = ".".join(str(part) for part in ((place,) if place else ()) + line["loc"])
+        inner = line["loc"][1:] if line["loc"][:1] == (kind,) else line["loc"]
+        path = ".".join(str(part) for part in ((place,) if place else ()) + inner)
         remedy = "put it in quotes" if line["type"] == "string_type" else ""
         yield Problem(path or "config.yaml", line["msg"].removeprefix("Value error, "), remedy)
 

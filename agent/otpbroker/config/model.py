@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 
 from otpbroker.config.access_point import AccessPointSection
 from otpbroker.config.balance import BalanceSection
+from otpbroker.config.feeders import Feeder
 from otpbroker.config.firewall import FirewallSection
 from otpbroker.config.limits import LimitsSection
 from otpbroker.config.section import Section
@@ -184,11 +185,11 @@ class Account(Section):
 class ApiUser(Account):
     """An application server, for REST; not an administrator.
 
-    Beyond messages it may only what `rights` names: a USSD code can spend the SIM's credit, and the inbox may hold
-    what others send to the SIM.
+    Beyond messages it may only what `rights` names: a USSD code can spend the SIM's credit, the inbox may hold
+    what others send to the SIM, and a feeder that is stopped feeds nobody.
     """
 
-    rights: tuple[Literal["ussd", "inbox"], ...] = ()
+    rights: tuple[Literal["ussd", "inbox", "feeders"], ...] = ()
 
 
 class ApiSection(Section):
@@ -236,6 +237,7 @@ class Config(Section):
     sms: SmsSection = SmsSection()
     inbox: InboxSection = InboxSection()
     modems: tuple[ModemSection, ...] = Field((), max_length=256)
+    feeders: tuple[Feeder, ...] = Field((), max_length=16)
     api: ApiSection = ApiSection()
     admin: AdminSection = AdminSection()
     access_point: AccessPointSection = AccessPointSection()
@@ -246,6 +248,11 @@ class Config(Section):
     def _modems_are_unique(self) -> Self:
         _require_unique("modem", (modem.id for modem in self.modems))
         _require_unique("a modem's", (identity for modem in self.modems for identity in modem.identities))
+        return self
+
+    @model_validator(mode="after")
+    def _feeders_are_unique(self) -> Self:
+        _require_unique("feeder", (feeder.id for feeder in self.feeders))
         return self
 
 

@@ -12,6 +12,16 @@ class Origin:
     source: str  # rest, admin, amqp, ws, ...
     caller: str
     rights: frozenset[str] = frozenset()  # beyond messages: ussd, inbox
+    lent: bool = False  # a broker keeps what is not final, and gives it to others when this device is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatable:
+    """How a command is known again that a broker may give twice; the same key with the same content is the same."""
+
+    key: str
+    again: bool  # look for the first time; else this one is new, whatever was before it
+    begun: bool = False  # somebody began with it: if that is not known here, its outcome is unknown
 
 
 def no_right(right: str) -> Denied:
@@ -35,6 +45,7 @@ class SendSms:
     modem_id: str | None = None  # set: this modem alone, and its send-from-API flag is not asked
     status_report: bool | None = None  # ask for delivery reports; None: as configured
     strict_id: bool = False  # the id with another content: an error, instead of a new message
+    repeatable: Repeatable | None = None  # counts where there is no id, or ids are not compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,7 @@ class RequestOtp:
     subject: str = field(default="", repr=False)
     id: str | None = None
     params: tuple[str, str, str, str] = field(default=("", "", "", ""), repr=False)
+    repeatable: Repeatable | None = None
 
 
 @dataclass(frozen=True, slots=True)

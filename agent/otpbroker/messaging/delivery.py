@@ -105,6 +105,15 @@ class Delivery:
         """End a message that never waited."""
         return self._finish(message, state, error=error, detail=detail, waited=False)
 
+    def withdraw(self, message_id: str) -> None:
+        """Give a message back to its broker: it fails as `returned`, or ends as it ends when a sender has it."""
+        message = self._open.get(message_id)
+        if message is None or message.result is not None:
+            return
+        message.withdrawn = True
+        if self._pool.withdraw(message):
+            self._returned(message)
+
     def release(self) -> None:
         """End every wait for a final outcome; the messages go on."""
         for message in self._open.values():
@@ -162,11 +171,7 @@ class Delivery:
                 raise
 
     async def _transmit(self, message: Message, sender: Sender) -> None:
-        if message.deadline <= self._clock.monotonic():  # handed over before its timer had its turn
-            self._expired(message)
-            return
-        if self._blocked(message.receiver):  # since it was accepted
-            self._finish(message, State.BLOCKED, error="blocked")
+        if not await self._may_begin(message):
             return
         message.modem_id, message.imei = sender.config.id, sender.status.imei
         self._enter(message, State.SENDING)
@@ -215,6 +220,16 @@ class Delivery:
             case Refused(cause, retry):
                 self._try_again(message, sender, cause, retry)
 
+    async def _may_begin(self, message: Message) -> bool:
+        """What may have changed since it was accepted; False: that was its end."""
+        if message.deadline <= self._clock.monotonic():  # handed over before its timer had its turn
+            self._expired(message)
+        elif not await _is_ours(message):
+            self._returned(message)
+        elif self._blocked(message.receiver):
+            self._finish(message, State.BLOCKED, error="blocked")
+        return message.result is None
+
     def _try_again(self, message: Message, sender: Sender, cause: str, retry: Retry) -> None:
         """Nothing was sent, for certain: the next modem, or after a pause those that may take it later."""
         if message.last_try:
@@ -244,6 +259,9 @@ class Delivery:
         return True
 
     def _wait_for_sender(self, message: Message, pause: float = 0.0) -> None:
+        if message.withdrawn:
+            self._returned(message)
+            return
         known = message.state is not State.ACCEPTED
         self._pool.settle(message, sent=False)
         self._open[message.id] = message
@@ -267,6 +285,8 @@ class Delivery:
                 in_air.append(message)
                 if message.status_report and message.modem_id is not None:
                     self._delivery_reports.begin(message.modem_id, message.receiver)
+            elif left.lent and left.id not in self._open:  # its broker gives it again, perhaps to another device
+                self._returned(message)
             elif left.text is None:
                 self._finish(message, State.FAILED, error="text-lost", detail="its key is gone: send it again")
             else:
@@ -292,6 +312,9 @@ class Delivery:
     def _enter(self, message: Message, state: State) -> None:
         message.state = state
         message.changed_at = self._clock.now()
+
+    def _returned(self, message: Message) -> None:
+        self._finish(message, State.FAILED, error="returned", detail="given back to the message broker")
 
     def _expired(self, message: Message) -> None:
         self._finish(message, State.EXPIRED, error="expired", detail="no modem was free in time")
@@ -326,6 +349,7 @@ class Delivery:
             self._report.add(outcome)
         self._publish(outcome)
         message.finished.set()
+        message.ended.set()
         return outcome
 
     def _record(self, message: Message, outcome: Outcome) -> None:
@@ -361,6 +385,12 @@ class Delivery:
         )
 
 
+async def _is_ours(message: Message) -> bool:
+    """Whether its broker has not taken it back, perhaps while it was claimed."""
+    claimed = message.claim is None or (not message.withdrawn and await message.claim(message.id))
+    return claimed and not message.withdrawn
+
+
 def _what_is_known(cause: str, sent: int, parts: int) -> str:
     if 0 < sent < parts:
         return f"{sent} of its {parts} parts were sent"
@@ -386,7 +416,7 @@ def _speechless(result: SendResult) -> bool:
 def _restored(left: Left) -> Message:
     return Message(
         id=left.id,
-        origin=Origin(left.source, left.caller),
+        origin=Origin(left.source, left.caller, lent=left.lent),
         receiver=left.receiver,
         pdus=("",) * left.parts,
         length=left.length,

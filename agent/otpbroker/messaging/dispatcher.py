@@ -20,6 +20,7 @@ from otpbroker.messaging.command import (
     EndUssd,
     ListModems,
     Origin,
+    Repeatable,
     ReplyUssd,
     RequestOtp,
     RunUssd,
@@ -33,7 +34,7 @@ from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Identity, Journal
 from otpbroker.messaging.limits import Allowances
-from otpbroker.messaging.message import Message
+from otpbroker.messaging.message import Claim, Message
 from otpbroker.messaging.msisdn import normalise
 from otpbroker.messaging.otp import Otps
 from otpbroker.messaging.outcome import (
@@ -53,6 +54,7 @@ from otpbroker.sms.gsm7 import UnencodableText
 from otpbroker.sms.segment import Measure, TextTooLong, measure
 
 LONGEST_LIFE = 7 * 86400.0  # seconds; whatever a caller asks for, as `sms.life` allows at most
+REPEATED_WITHIN = 86400.0  # seconds; a broker may give a message again even where ids are not compared
 
 
 class Dispatcher:
@@ -95,18 +97,21 @@ class Dispatcher:
             on_final=self._settle_otp,
         )
 
-    async def submit(self, command: Command, origin: Origin, *, wait: float | None = None) -> Result:
+    async def submit(
+        self, command: Command, origin: Origin, *, wait: float | None = None, claim: Claim | None = None
+    ) -> Result:
         """Carry out one command. `wait`: seconds to wait for the final outcome of a message; None: don't.
 
+        A message with a `claim` is sent only after that said yes.
         Raises `Rejected` (wrong input), `Denied` (a right is missing), `Unavailable` (not now), `Misconfigured`
         (the device can't): then nothing was accepted and nothing will be sent. A USSD code alone may end with
         `UnknownOutcome`.
         """
         match command:
             case SendSms():
-                return await self._send_sms(command, origin, wait)
+                return await self._send_sms(command, origin, wait, claim)
             case RequestOtp():
-                return await self._request_otp(command, origin, wait)
+                return await self._request_otp(command, origin, wait, claim)
             case VerifyOtp():
                 _require_number(command.receiver)
                 return self._otps.verify(command, self._normal(command.receiver), origin.caller)
@@ -127,6 +132,10 @@ class Dispatcher:
         """What is known of a message of this caller (None: of anybody's); waits for the final word if asked to."""
         return await self._delivery.outcome(message_id, caller=caller, wait=wait)
 
+    def withdraw(self, message_id: str) -> None:
+        """Give a message back to its broker: it fails as `returned`, or ends as it ends when a modem has it."""
+        self._delivery.withdraw(message_id)
+
     @property
     def waiting(self) -> int:
         """Messages that no modem has yet."""
@@ -145,7 +154,13 @@ class Dispatcher:
         await self._delivery.run()
 
     async def _send_sms(
-        self, command: SendSms, origin: Origin, wait: float | None, otp_ticket: str | None = None
+        self,
+        command: SendSms,
+        origin: Origin,
+        wait: float | None,
+        claim: Claim | None,
+        otp_ticket: str | None = None,
+        identity: Identity | None = None,
     ) -> Outcome:
         settings = self._config().sms
         receiver = self._normal(command.receiver)
@@ -169,10 +184,20 @@ class Dispatcher:
             only_modem=command.modem_id,
             status_report=settings.status_report if command.status_report is None else command.status_report,
             otp_ticket=otp_ticket,
+            claim=claim,
         )
-        identity = self._identity(command, origin, receiver)
-        if identity is not None and (earlier := await self._earlier(identity, command, wait)) is not None:
-            return earlier
+        repeatable = command.repeatable
+        if command.id and settings.duplicate_window:
+            identity = self._identity(("id", origin.caller, command.id), receiver, command.text)
+            since = now - settings.duplicate_window
+            if (earlier := await self._earlier(identity, since, wait, strict=command.strict_id)) is not None:
+                return earlier
+        elif repeatable is not None:
+            identity = self._repeatable(repeatable, origin, "sms", receiver, command.text)
+            if (repeated := await self._repeated(repeatable, identity, wait)) is not None:
+                return repeated
+        if repeatable is not None and repeatable.begun:
+            return self._delivery.refuse(message, State.UNKNOWN, "begun-before", "another device had begun with it")
         if late and settings.drop_expired:
             return self._delivery.refuse(message, State.EXPIRED, "expired", "its time had passed when it came")
         if self.blocklist.blocked(receiver):
@@ -181,19 +206,27 @@ class Dispatcher:
         self._delivery.admit(message, command.text, identity)
         return await message.settled(wait)
 
-    async def _request_otp(self, command: RequestOtp, origin: Origin, wait: float | None) -> OtpRequested:
+    async def _request_otp(
+        self, command: RequestOtp, origin: Origin, wait: float | None, claim: Claim | None
+    ) -> OtpRequested:
         _require_number(command.receiver)
         now = self._clock.now()
         expires_at = self._expiry(command.expires_at, command.made_at, now)
+        receiver = self._normal(command.receiver)
+        identity = None
+        if command.repeatable is not None:
+            content = ("otp", receiver, command.reference, command.template, *command.params)
+            identity = self._repeatable(command.repeatable, origin, *content)
+            if (repeated := await self._repeated(command.repeatable, identity, wait)) is not None:
+                return OtpRequested(command.reference, command.receiver, expires_at, repeated)
         if expires_at <= now:
             field = "date_time" if command.expires_at is None else "expiration"
             raise Rejected("expired", "its time had passed when it came", field=field)
-        receiver = self._normal(command.receiver)
         code, ticket = self._otps.create(command, receiver, expires_at, origin.caller)
         text = command.template.replace("%s", code)
         try:
             sms = SendSms(receiver, text, expires_at=expires_at)
-            outcome = await self._send_sms(sms, origin, wait, otp_ticket=ticket)
+            outcome = await self._send_sms(sms, origin, wait, claim, otp_ticket=ticket, identity=identity)
         except OtpBrokerError:
             self._otps.settle(ticket, State.FAILED)
             raise
@@ -208,25 +241,33 @@ class Dispatcher:
             return min(max(expires_at, 0.0), now + LONGEST_LIFE)
         return (now if date_time is None else date_time) + life
 
-    def _identity(self, command: SendSms, origin: Origin, receiver: str) -> Identity | None:
-        if not command.id or not self._config().sms.duplicate_window:
+    def _identity(self, key: tuple[str, ...], *content: str) -> Identity:
+        return Identity(self._keyed(*key), self._keyed("content", *content))
+
+    def _repeatable(self, repeatable: Repeatable, origin: Origin, *content: str) -> Identity:
+        return self._identity(("given", origin.caller, repeatable.key), *content)
+
+    def _keyed(self, *values: str) -> bytes:
+        octets = b"".join(b"%d:%s" % (len(value.encode()), value.encode()) for value in values)
+        return hmac.digest(self._identity_key, octets, "sha256")
+
+    async def _repeated(self, repeatable: Repeatable, identity: Identity, wait: float | None) -> Outcome | None:
+        """The outcome of the same command when its broker gave it before."""
+        if not repeatable.again:
             return None
+        since = self._clock.now() - max(REPEATED_WITHIN, self._config().sms.duplicate_window)
+        return await self._earlier(identity, since, wait)
 
-        def keyed(*values: str) -> bytes:
-            octets = b"".join(b"%d:%s" % (len(value.encode()), value.encode()) for value in values)
-            return hmac.digest(self._identity_key, octets, "sha256")
-
-        return Identity(keyed("id", origin.caller, command.id), keyed("content", receiver, command.text))
-
-    async def _earlier(self, identity: Identity, command: SendSms, wait: float | None) -> Outcome | None:
-        """The outcome of the message that this one repeats."""
-        since = self._clock.now() - self._config().sms.duplicate_window
+    async def _earlier(
+        self, identity: Identity, since: float, wait: float | None, *, strict: bool = False
+    ) -> Outcome | None:
+        """The outcome of the message that this one repeats, if that was accepted after `since` (Unix seconds)."""
         held = self._journal.holder(identity, since)
         if held is None:
             return None
         message_id, same = held
         if not same:
-            if command.strict_id:
+            if strict:
                 raise Rejected("id-reused", "this id was used for another message", field="id")
             return None  # clients that number every message 1 exist, and must keep working
         outcome = await self.outcome(message_id, caller=None, wait=wait or 0.0)

@@ -5,6 +5,7 @@ only until the outcome is final, and sealed with a key that lies on the same RAM
 microseconds of memory traffic and are made on the loop's thread: what a method wrote is safe when it returns.
 """
 
+import hmac
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -98,6 +99,7 @@ class Left:
     state: State
     receiver: str
     text: str | None = field(repr=False)
+    lent: bool
     only_modem: str | None
     status_report: bool
     otp_ticket: str | None
@@ -146,6 +148,11 @@ class Journal:
         self._finals = self._refused = self._otps = 0
         self._count()
 
+    @property
+    def memory(self) -> str:
+        """A name for what this journal knows: the same over crashes, another one after a power cut."""
+        return hmac.digest(self.key, b"memory", "sha256").hex()[:16]
+
     def close(self) -> None:
         self._file.close()
 
@@ -154,6 +161,7 @@ class Journal:
         secret = {
             "receiver": message.receiver,
             "text": text,
+            "lent": message.origin.lent,
             "only_modem": message.only_modem,
             "status_report": message.status_report,
             "otp_ticket": message.otp_ticket,
@@ -337,6 +345,7 @@ class Journal:
                 state=State(state),
                 receiver=secret["receiver"],
                 text=secret["text"],
+                lent=secret.get("lent", False),
                 only_modem=secret["only_modem"],
                 status_report=secret["status_report"],
                 otp_ticket=secret["otp_ticket"],

@@ -2,12 +2,17 @@
 
 import asyncio
 import contextlib
+import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from otpbroker.messaging.command import Origin
 from otpbroker.messaging.outcome import Outcome, State
 from otpbroker.redact import mask_number
+
+# Asked, with our id, each time before a modem begins with a message: False when others may have got it.
+Claim = Callable[[str], Awaitable[bool]]
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +33,8 @@ class Message:
     only_modem: str | None = None  # a manual message names its modem
     status_report: bool = False  # ask the network for delivery reports
     otp_ticket: str | None = None  # of the one-time password of ours that it carries
+    claim: Claim | None = field(default=None, repr=False)
+    withdrawn: bool = False  # its broker has it back: it is not tried any more
     state: State = State.ACCEPTED
     changed_at: float = 0.0
     refused_by: set[str] = field(default_factory=set)  # modems that refused it in this round
@@ -36,7 +43,8 @@ class Message:
     rounds: int = 0  # how often every modem of its route was tried
     price: Decimal | None = None  # by the modem that has it; None: it has no tariff
     saved: Decimal | None = None  # see `Outcome`
-    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    finished: asyncio.Event = field(default_factory=asyncio.Event)  # or the agent ends: don't wait any longer
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     result: Outcome | None = None
 
     @property
@@ -59,8 +67,13 @@ class Message:
         )
 
     async def settled(self, wait: float | None) -> Outcome:
-        """The final outcome, or after `wait` seconds (None: at once) what is known by then."""
-        if wait and self.result is None:
+        """The final outcome, or after `wait` seconds (None: at once) what is known by then.
+
+        `math.inf` waits for the end even while the agent ends.
+        """
+        if wait == math.inf:
+            await self.ended.wait()
+        elif wait and self.result is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self.finished.wait()

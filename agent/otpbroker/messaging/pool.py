@@ -125,6 +125,14 @@ class Pool:
         else:
             self._place(message)
 
+    def withdraw(self, message: Message) -> bool:
+        """Forget a message that waits here; False: a sender has it."""
+        if message not in self._arrival:
+            return False
+        self._take_out(message)
+        self._leave(message)
+        return True
+
     async def take(self, sender: Sender) -> Message:
         """The oldest message that this sender may carry; waits for one. One taker per sender.
 

@@ -24,7 +24,18 @@ from otpbroker.web.pages import load_pages
 from otpbroker.web.sessions import Sessions
 from otpbroker.web.setup_code import SetupCode
 from otpbroker.web.sign_in import SignIn
-from otpbroker.web.site import Balances, Dispatcher, History, Inbox, Plugged, SimTools, Site, Store
+from otpbroker.web.site import (
+    Balances,
+    Dispatcher,
+    FeederKeys,
+    Feeders,
+    History,
+    Inbox,
+    Plugged,
+    SimTools,
+    Site,
+    Store,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +47,8 @@ def create_admin_app(
     *,
     store: Store,
     dispatcher: Dispatcher,
+    feeders: Feeders,
+    feeder_keys: Callable[[], FeederKeys],
     inbox: Inbox,
     plugged: Plugged,
     monitor: Monitor,
@@ -57,6 +70,8 @@ def create_admin_app(
     site = Site(
         store=store,
         dispatcher=dispatcher,
+        feeders=feeders,
+        feeder_keys=feeder_keys,
         inbox=inbox,
         plugged=plugged,
         monitor=monitor,

@@ -10,6 +10,7 @@ from otpbroker.events import (
     Bus,
     DeliveryChanged,
     Event,
+    FeederChanged,
     FoundChanged,
     MessageChanged,
     ModemChanged,
@@ -31,11 +32,13 @@ class Changes:
     modems: frozenset[str] = frozenset()
     found: bool = False
     messages: bool = False
+    feeders: bool = False
     parts: bool = False
     everything: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.modems) or self.found or self.messages or self.parts or self.everything
+        whole = self.messages or self.feeders or self.parts or self.everything
+        return bool(self.modems) or self.found or whole
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +48,7 @@ class Watch:
     _modems: set[str] = field(default_factory=set)
     _found: bool = False
     _messages: bool = False
+    _feeders: bool = False
     _parts: bool = False
     _everything: bool = True  # who begins to watch has seen nothing yet
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,6 +63,8 @@ class Watch:
                 self._found = True
             case MessageChanged() | DeliveryChanged():
                 self._messages = True
+            case FeederChanged():
+                self._feeders = True
             case PartChanged():
                 self._parts = True
             case Overrun():
@@ -78,9 +84,16 @@ class Watch:
                 async with asyncio.timeout(within):
                     await self._wake.wait()
         self._wake.clear()
-        changes = Changes(frozenset(self._modems), self._found, self._messages, self._parts, self._everything)
+        changes = Changes(
+            modems=frozenset(self._modems),
+            found=self._found,
+            messages=self._messages,
+            feeders=self._feeders,
+            parts=self._parts,
+            everything=self._everything,
+        )
         self._modems.clear()
-        self._found = self._messages = self._parts = self._everything = False
+        self._found = self._messages = self._feeders = self._parts = self._everything = False
         return changes
 
 

@@ -10,6 +10,7 @@ from quart import Blueprint, g
 from otpbroker.clock import Clock
 from otpbroker.config.model import Administrator, Config
 from otpbroker.events import FoundModem, ModemStatus
+from otpbroker.feeder.feeders import Act, FeederStatus
 from otpbroker.messaging.balance import Balance
 from otpbroker.messaging.command import Command, ListModems, Origin
 from otpbroker.messaging.outcome import ModemList, Outcome, Result
@@ -43,6 +44,41 @@ class Dispatcher(Protocol):
     async def submit(self, command: Command, origin: Origin, /, *, wait: float | None) -> Result: ...
 
     async def outcome(self, message_id: str, /, *, caller: str | None) -> Outcome | None: ...
+
+
+class Feeders(Protocol):
+    """The feeders of the configuration."""
+
+    @property
+    def statuses(self) -> tuple[FeederStatus, ...]: ...
+
+    async def act(self, feeder_id: str, what: Act, /) -> FeederStatus | None: ...
+
+
+class FeederKey(Protocol):
+    """A key that messages are sealed to; it opens them `until` then (Unix seconds), the current one has no end."""
+
+    @property
+    def kid(self) -> str: ...
+
+    @property
+    def public(self) -> dict[str, str]: ...
+
+    @property
+    def made_at(self) -> float: ...
+
+    @property
+    def until(self) -> float | None: ...
+
+
+class FeederKeys(Protocol):
+    """The keys that messages are sealed to, the current one first. Methods block."""
+
+    def usable(self) -> Sequence[FeederKey]: ...
+
+    def ensure(self) -> FeederKey: ...
+
+    def rotate(self) -> FeederKey: ...
 
 
 class Inbox(Protocol):
@@ -98,10 +134,15 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The parts that a page may use; `api_urls` are the addresses that REST answers on now."""
+    """The parts that a page may use; `api_urls` are the addresses that REST answers on now.
+
+    `feeder_keys` blocks, as its methods do.
+    """
 
     store: Store
     dispatcher: Dispatcher
+    feeders: Feeders
+    feeder_keys: Callable[[], FeederKeys]
     inbox: Inbox
     plugged: Plugged
     monitor: Monitor

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from otpbroker.events import Fault, Incident, ModemState, RecoveryStep
+from otpbroker.events import Fault, FeederState, Incident, ModemState, RecoveryStep
 from otpbroker.messaging.outcome import Arrival, State
 from otpbroker.web.language import gettext, ngettext
 from otpbroker.web.language import gettext_noop as _
@@ -30,6 +30,23 @@ MESSAGE_STATES = {
     State.EXPIRED: _("Expired"),
     State.BLOCKED: _("Blocked"),
 }
+
+FEEDER_STATES = {
+    FeederState.STOPPED: _("Stopped"),
+    FeederState.CONNECTING: _("Connecting"),
+    FeederState.CONNECTED: _("Connected"),
+    FeederState.REFUSED: _("Refused"),
+    FeederState.FAILED: _("Connection lost"),
+}
+# The colours are those of the modems' states.
+FEEDER_CHIPS = {
+    FeederState.STOPPED: "inactive",
+    FeederState.CONNECTING: "starting",
+    FeederState.CONNECTED: "ready",
+    FeederState.REFUSED: "blocked",
+    FeederState.FAILED: "recovering",
+}
+FEEDER_KINDS = {"rabbitmq": "RabbitMQ", "websocket": "WebSocket"}
 
 FAULTS = {
     Fault.SILENT: _("did not answer"),
@@ -131,6 +148,9 @@ SIM_ACTS = {
 SOURCES = {"rest": "REST", "amqp": "AMQP", "ws": "WebSocket", "admin": _("Admin site")}
 
 ERRORS = {
+    "begun-before": _("Another device may have sent it; it is not sent again."),
+    "feeder-stopped": _("The feeder is stopped."),
+    "returned": _("It was given back to the message broker."),
     "agent-died": _("The device stopped while the message was being sent."),
     "balance-not-configured": _(
         "The code for the balance of this operator is not known: set the modem's balance.ussd and balance.pattern."
@@ -260,6 +280,30 @@ _TROUBLES = (
     _("put the agent's user in the group dialout"),
     _("check the modem's port and baud_rate"),
 )
+# What a feeder's detail is made of, see `feeder_trouble`.
+_FEEDER_TROUBLES = (
+    _("stopped by hand"),
+    _("no modem is ready, nothing is taken"),
+    _("the broker refused user name and password"),
+    _("the broker's certificate is not trusted"),
+    _("the connection to the broker was lost"),
+    _("the broker takes nothing now, not even acknowledgements"),
+    _("the broker ended the consumer"),
+    _("the queue is gone"),
+    _("dead letters are not taken"),
+    _("status events are not taken"),
+    _("there is no host of this name"),
+    _("what is there does not answer"),
+    _("what answers there does not speak AMQP, or is just starting or ending"),
+    _("the connection broke"),
+    _("no heartbeat"),
+    _("correct username and password"),
+    _("correct vhost, or give the user the right to it"),
+    _("give the user the right to it, at the broker"),
+    _("set tls.ca to the authority that signed it, or tls.server_name to the name in it"),
+    _("make it with otpbroker rabbitmq setup, or remove the setting claims"),
+)
+_BETWEEN = re.compile(r"(; |: | \(|\)$)")
 _TROUBLE = re.compile(r"(?P<path>/\S+ )?(?P<detail>.+?)(?: \((?P<remedy>[^()]+)\))?")
 # The end of a SIM's or modem's number, a USB socket, the name of a modem.
 _VARIABLE = re.compile(r"\.\.\.\d+|(?<![\w.])\d+-\d+(?:\.\d+)*|(?<=modem )[A-Za-z0-9_.-]+(?= uses )")
@@ -294,6 +338,11 @@ def trouble(detail: str) -> str:
         return detail
     words = (parts["path"] or "") + "; ".join(_filled(detail) for detail in parts["detail"].split("; "))
     return f"{words} ({gettext(parts['remedy'])})" if parts["remedy"] else words
+
+
+def feeder_trouble(detail: str) -> str:
+    """A feeder's English detail, made of our words and the broker's, translated as far as it is known."""
+    return "".join(gettext(part) if part in _FEEDER_TROUBLES else part for part in _BETWEEN.split(detail))
 
 
 def _filled(detail: str) -> str:

@@ -23,6 +23,12 @@ def test_an_empty_document_is_every_default() -> None:
     assert validate(parse(""), SEALER) == Config()
 
 
+def with_rabbit(setting: str) -> str:
+    """A document with a RabbitMQ feeder that has this setting, or this host."""
+    host = "" if setting.startswith("host") else "host: broker, "
+    return f"feeders: [{{id: a, kind: rabbitmq, {host}username: device, password: hare and tortoise, {setting}}}]"
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [
@@ -75,6 +81,19 @@ def test_an_empty_document_is_every_default() -> None:
         ("api: {unblock_path: /api/v1/messages}", "api.unblock_path"),
         ("api: {users: [{username: shop, password: secret}]}", "api.users.0.password"),
         ("admin: {session_idle: 1}", "admin.session_idle"),
+        ("feeders: {id: a}", "feeders"),
+        ("feeders: [{id: a}]", "feeders.0.kind"),
+        ("feeders: [{id: a, kind: rabbitmq, username: u, password: p}]", "feeders.0.host"),
+        ("feeders: [{id: a, kind: rabbitmq, host: h}]", "feeders.0"),
+        ("feeders: [{id: a, kind: rabbitmq, host: h, username: u}]", "feeders.0"),
+        (with_rabbit("host: 'amqp://h'"), "feeders.0.host"),
+        (with_rabbit("heartbeat: 1"), "feeders.0.heartbeat"),
+        (with_rabbit("queue: ''"), "feeders.0.queue"),
+        (with_rabbit("queue_type: quorum"), "feeders.0"),
+        (with_rabbit("tls: {ca: ca.pem}"), "feeders.0.tls.ca"),
+        (with_rabbit("tls: {ca: /ca.pem}"), "feeders.0"),
+        (with_rabbit("unknown: dead-letter"), "feeders.0"),
+        (with_rabbit("rights: [inbox]"), "feeders.0.rights.0"),
     ],
 )
 def test_a_mistake_is_told_by_its_place(text: str, place: str) -> None:
@@ -261,3 +280,30 @@ def test_sticks_may_share_an_imei_where_sim_or_socket_tells_them_apart() -> None
     others = ("usb: 1-1.2", "usb: 1-1.3", "imsi: '510101234567890'")
     modems = ", ".join(f"{{id: m{number}, {imei}, {other}}}" for number, other in enumerate(others))
     assert len(validate(parse(f"modems: [{modems}]"), SEALER).modems) == 3
+
+
+RABBIT = "{id: %s, kind: rabbitmq, host: broker, username: device, password: hare and tortoise}"
+
+
+def test_a_broken_feeder_does_not_take_the_others_along() -> None:
+    good = validate(parse(f"feeders: [{RABBIT % 'a'}, {RABBIT % 'b'}]"), SEALER)
+    changed = f"feeders: [{RABBIT % 'a'}, {{id: b, kind: rabbitmq}}, {{id: c}}, {RABBIT % 'a'}]"
+    config, problems = salvage(parse(changed), SEALER, good)
+    assert config.feeders == good.feeders
+    assert problems[0].place.startswith("feeders.1")
+    assert problems[-1] == Problem("feeders.3", "its id is there twice", "change or remove one")
+
+
+def test_a_feeders_secrets_are_sealed_and_come_back() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\\nsecret\\n-----END PRIVATE KEY-----"
+    config = validate(parse(with_rabbit(f'tls: {{enabled: true, certificate: /c.pem, key: "{key}"}}')), SEALER)
+    text = dump(config, SEALER)
+    assert "hare and tortoise" not in text
+    assert "secret" not in text
+    assert "hare and tortoise" not in repr(config)
+    again = validate(parse(text), SEALER)
+    assert again == config
+    (feeder,) = again.feeders
+    assert feeder.password is not None
+    assert feeder.password.get_secret_value() == "hare and tortoise"
+    assert (feeder.broker_port, feeder.queue, feeder.durable) == (5671, "sms", False)

@@ -10,7 +10,7 @@ from otpbroker.config.model import Config
 from otpbroker.errors import OtpBrokerError
 from otpbroker.messaging.wire import LARGEST_BODY
 from otpbroker.web.access import Access, Unauthenticated
-from otpbroker.web.api import blocklist, historic, history, messages, modems, openapi, otp, problem, ussd
+from otpbroker.web.api import blocklist, feeders, historic, history, messages, modems, openapi, otp, problem, ussd
 from otpbroker.web.api.core import Core, Inbox
 from otpbroker.web.api.identity import Identify, identify_with
 from otpbroker.web.api.inbox import blueprint as inbox_blueprint
@@ -24,6 +24,7 @@ def create_api_app(
     core: Core,
     inbox: Inbox,
     past: history.History,
+    control: feeders.FeederControl,
     access: Access,
     clock: Clock,
 ) -> Quart:
@@ -36,7 +37,7 @@ def create_api_app(
     app.url_map.merge_slashes = False
     identify = identify_with(access)
 
-    app.register_blueprint(_modern(config, core, inbox, past, clock, identify), url_prefix=_PREFIX)
+    app.register_blueprint(_modern(config, core, inbox, past, control, clock, identify), url_prefix=_PREFIX)
     app.register_blueprint(historic.blueprint(config, core, identify))
     app.add_url_rule("/ping", "ping", _ping, strict_slashes=False, provide_automatic_options=False)
     app.after_request(_harden)
@@ -49,6 +50,7 @@ def _modern(
     core: Core,
     inbox: Inbox,
     past: history.History,
+    control: feeders.FeederControl,
     clock: Clock,
     identify: Identify,
 ) -> Blueprint:
@@ -63,6 +65,7 @@ def _modern(
         otp.blueprint(core, clock),
         blocklist.blueprint(config, core),
         modems.blueprint(core),
+        feeders.blueprint(control),
         inbox_blueprint(core, inbox, clock),
         history.blueprint(core, past),
         ussd.blueprint(core),

@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from quart import Response
 
 from otpbroker import __version__
-from otpbroker.web.api import inbox, models, models_history, models_inbox, models_modem, models_ussd
+from otpbroker.web.api import inbox, models, models_feeders, models_history, models_inbox, models_modem, models_ussd
 from otpbroker.web.api.blocklist import LONGEST_PAGE
 from otpbroker.web.api.history import LONGEST as LONGEST_HISTORY
 from otpbroker.web.api.problem import CONTENT_TYPE, Problem
@@ -20,6 +20,7 @@ _REQUESTS: tuple[type[BaseModel], ...] = (
     models.MessageRequest,
     models.OtpRequest,
     models.OtpVerification,
+    models_feeders.FeederAct,
     models_inbox.Reply,
     models_ussd.UssdRequest,
     models_ussd.UssdReply,
@@ -31,6 +32,7 @@ _RESPONSES: tuple[type[BaseModel], ...] = (
     models.BlockedNumber,
     models.BlocklistPage,
     models.Modems,
+    models_feeders.Feeders,
     models_modem.ModemDetails,
     models_inbox.InboxMessage,
     models_inbox.InboxPage,
@@ -190,6 +192,25 @@ def _paths() -> Json:
         },
         **_inbox_paths(message_states, idempotency),
         "/modems": {"get": _operation("listModems", "The modems", {"200": _gives(models.Modems, "all")}, (), [])},
+        "/feeders": {
+            "get": _operation(
+                "listFeeders",
+                "The feeders; needs the right `feeders`",
+                {"200": _gives(models_feeders.Feeders, "all")},
+                (),
+                [],
+            )
+        },
+        "/feeders/{id}": {
+            "post": _operation(
+                "controlFeeder",
+                "Start, stop or refresh a feeder; needs the right `feeders`",
+                {"200": _gives(models_feeders.Feeder, "how it stands now")},
+                (*_WITH_BODY, "404"),
+                [_in_path("id", "of the feeder")],
+                models_feeders.FeederAct,
+            )
+        },
         "/modems/{modem_id}": {
             "get": _operation(
                 "getModem",

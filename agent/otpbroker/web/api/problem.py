@@ -40,6 +40,7 @@ _CODES = {
     "invalid-json": HTTPStatus.BAD_REQUEST,
     "not-found": HTTPStatus.NOT_FOUND,
     "otp-duplicate": HTTPStatus.CONFLICT,
+    "feeder-stopped": HTTPStatus.CONFLICT,
     "receiver-limit": HTTPStatus.TOO_MANY_REQUESTS,
     "ussd-no-session": HTTPStatus.CONFLICT,
 }

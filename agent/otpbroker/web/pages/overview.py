@@ -1,12 +1,15 @@
 """The first page: modems, latest messages, what needs attention; kept fresh by server-sent events."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from jinja2 import Environment
 from quart import Blueprint, current_app, render_template
 from quart.typing import ResponseReturnValue
 
 from otpbroker.events import FoundModem, MessageChanged, ModemState, ModemStatus, PartChanged
+from otpbroker.feeder.feeders import FeederStatus
 from otpbroker.web.language import gettext_noop as _
 from otpbroker.web.live import Changes
 from otpbroker.web.site import Navigation, Site
@@ -20,6 +23,7 @@ class Overview:
     """What the page shows, at one moment."""
 
     modems: tuple[ModemStatus, ...]
+    feeders: tuple[FeederStatus, ...]
     found: tuple[FoundModem, ...]
     messages: tuple[MessageChanged, ...]
     unhealthy: tuple[PartChanged, ...]
@@ -45,12 +49,14 @@ def create(site: Site) -> Blueprint:
     @page.get("/events")
     async def events() -> ResponseReturnValue:
         templates = current_app.jinja_env
+        # Made now: the stream goes on when the request is over.
+        form_token = cast(Callable[[], str], templates.globals["form_token"])()
         shown: tuple[str, ...] = ()
 
         async def render(changes: Changes) -> dict[str, str]:
             nonlocal shown
             overview = await _look(site)
-            fragments = await _fragments(templates, overview, changes, shown)
+            fragments = await _fragments(templates, overview, changes, shown, form_token)
             shown = tuple(overview.names)
             return fragments
 
@@ -62,6 +68,7 @@ def create(site: Site) -> Blueprint:
 async def _look(site: Site) -> Overview:
     return Overview(
         modems=await site.modems(),
+        feeders=site.feeders.statuses,
         found=tuple(found for found in site.plugged.found if found.kind == "modem"),
         messages=site.monitor.messages,
         unhealthy=site.monitor.unhealthy,
@@ -71,7 +78,7 @@ async def _look(site: Site) -> Overview:
 
 
 async def _fragments(
-    templates: Environment, overview: Overview, changes: Changes, shown: tuple[str, ...]
+    templates: Environment, overview: Overview, changes: Changes, shown: tuple[str, ...], form_token: str
 ) -> dict[str, str]:
     """The HTML of what changed, by element id; all modems when others are there than the page shows."""
 
@@ -89,6 +96,8 @@ async def _fragments(
         fragments["found"] = await render("found")
     if changes.messages or changes.everything:
         fragments["messages"] = await render("messages")
+    if changes.feeders or changes.everything or (changes.messages and overview.feeders):
+        fragments["feeders"] = await render("feeders", form_token=lambda: form_token)
     if changes.parts or changes.everything:
         fragments["problems"] = await render("problems")
     return fragments

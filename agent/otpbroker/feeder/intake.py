@@ -1,0 +1,368 @@
+"""From a broker's octets to honest outcomes, one path for all brokers; knows none of them."""
+
+import asyncio
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from copy import copy
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Protocol
+
+from otpbroker.clock import Clock
+from otpbroker.errors import OtpBrokerError, Rejected, Unavailable, UnknownOutcome
+from otpbroker.feeder.sealed_form import identity
+from otpbroker.messaging import wire
+from otpbroker.messaging.command import (
+    Block,
+    Command,
+    Echo,
+    Origin,
+    Repeatable,
+    RequestOtp,
+    RunUssd,
+    SendSms,
+    Unblock,
+)
+from otpbroker.messaging.limits import LimitReached
+from otpbroker.messaging.message import Claim
+from otpbroker.messaging.outcome import OtpRequested, Outcome, Result, State
+from otpbroker.redact import mask_number
+
+# Seconds that a lent message may wait for a modem: RabbitMQ ends a channel that owes an answer for 30 minutes.
+LONGEST_HOLD = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a broker gave; times are Unix seconds."""
+
+    body: bytes = field(repr=False)
+    message_id: str | None = None  # the broker's own id: idempotency key when the command has none
+    expires_at: float | None = None  # by the broker
+    made_at: float | None = None  # when it was published
+    redelivered: bool = False  # the broker may have given it before, to this device or to another one
+
+
+class Verdict(Enum):
+    """What the broker is to be told."""
+
+    DONE = "done"  # final: acknowledged (sent, expired by its own time, blocked, answered)
+    UNKNOWN = "unknown"  # may have been sent: never sent again by itself
+    REFUSED = "refused"  # poison, invalid, finally failed: dead-lettered with the reason, or rejected and reported
+    NOT_NOW = "not-now"  # certainly not sent, and it may pass later: back to the broker after a pause
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """How a delivery ended. `answer`: the historic response object, if there is one to give."""
+
+    verdict: Verdict
+    reason: str = ""  # stable code, "" for DONE
+    answer: dict[str, object] | None = field(default=None, repr=False)
+    callback_topic: str | None = None
+    callback_delay: float = 0.0  # seconds
+    reasons: tuple[str, ...] = ()  # of each command, where the delivery had several
+
+
+class Unseal(Protocol):
+    def __call__(self, body: bytes) -> tuple[bytes, bool]:
+        """Clear octets, and whether they were sealed; raises `Rejected`."""
+        ...
+
+
+class Claims(Protocol):
+    """What devices on one queue know of each other's messages, each under a key that all of them compute alike."""
+
+    async def earlier(self, key: str, *, certain: bool) -> Outcome | None:
+        """What somebody told of it: SENT, or UNKNOWN for what was begun; `certain`: all that was told before now.
+
+        Raises `Unavailable`.
+        """
+        ...
+
+    async def claim(self, key: str, message_id: str) -> bool:
+        """Tell that it is begun under our id; False when others may have it by now. Never raises."""
+        ...
+
+    async def settle(self, key: str, outcome: Outcome) -> None:
+        """Tell how it ended. Never raises."""
+        ...
+
+
+class Core(Protocol):
+    """The dispatcher, as far as it is used here."""
+
+    async def submit(
+        self, command: Command, origin: Origin, *, wait: float | None = None, claim: Claim | None = None
+    ) -> Result: ...
+
+    async def outcome(self, message_id: str, *, caller: str | None, wait: float = 0.0) -> Outcome | None: ...
+
+    def withdraw(self, message_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A delivery on its way through."""
+
+    delivery: Delivery
+    digest: str
+    several: bool
+    claims: Claims | None
+    began: Callable[[str], None]
+
+    def key(self, place: int) -> str:
+        """One command of it; with the broker's id the octets count too, for ids are not always unique."""
+        return f"{self.delivery.message_id or ''}/{self.digest}/{place}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    verdict: Verdict
+    reason: str
+    answer: wire.Answer
+
+
+class Intake:
+    """Hands the commands of one feeder to the core and waits for what becomes of them.
+
+    `lent`: the broker keeps each message until it is told how it ended, and gives it to another device when this
+    one is gone. Then a message that still waits is given up when `handle` is cancelled; else it goes on.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        source: str,
+        caller: str,
+        rights: frozenset[str],
+        unseal: Unseal,
+        sealed_only: bool,
+        clock: Clock,
+        lent: bool = False,
+    ) -> None:
+        self._core = core
+        self._origin = Origin(source, caller, rights, lent)
+        self._unseal = unseal
+        self._sealed_only = sealed_only
+        self._clock = clock
+        self.counts: Counter[Verdict] = Counter()  # of what was handled
+        self._in_order = asyncio.Lock()  # a message that comes after an unblocking is not to pass it
+
+    def withdraw(self, message_id: str) -> None:
+        """Give a message up that waits for a modem; it ends as NOT_NOW."""
+        self._core.withdraw(message_id)
+
+    def lending(self, lent: bool) -> "Intake":
+        """The same way into the core, for a broker that turns out to keep its messages, or not to."""
+        other = copy(self)
+        other._origin = replace(self._origin, lent=lent)  # noqa: SLF001 # of a copy of this one
+        return other
+
+    async def outcome(self, message_id: str, wait: float) -> Outcome | None:
+        """What is known of a message by our id after so many seconds; None: nothing."""
+        return await self._core.outcome(message_id, caller=None, wait=wait)
+
+    async def handle(
+        self,
+        delivery: Delivery,
+        *,
+        claims: Claims | None = None,
+        began: Callable[[str], None] = lambda _: None,
+    ) -> Handled:
+        """Wait for the final outcome, however long its life is; `began` is told our id of each message."""
+        handled = await self._handle(delivery, claims, began)
+        self.counts[handled.verdict] += 1
+        return handled
+
+    async def _handle(self, delivery: Delivery, claims: Claims | None, began: Callable[[str], None]) -> Handled:
+        try:
+            clear, sealed = self._unsealed(delivery.body)
+            envelope = wire.parse(clear)
+        except Rejected as error:
+            return Handled(Verdict.REFUSED, error.code, wire.refuse(error))
+        digest = hashlib.sha256(delivery.body).hexdigest()[:32]
+        if sealed:  # whatever id its broker gives it: who repeats it can't change this one
+            delivery = replace(delivery, message_id=identity(delivery.body))
+        given = _Given(delivery, digest, envelope.several, claims, began)
+        if not envelope.several:
+            (item,) = envelope.items
+            ended = await self._carry_out(item, given, 0)
+            answer: dict[str, object] | None = ended.answer
+            if sealed:
+                answer = None if isinstance(item.command, Echo) else _without_number(ended.answer)
+            return Handled(
+                ended.verdict, ended.reason, answer, envelope.callback_topic or None, envelope.callback_delay
+            )
+        all_ended = await self._carry_out_all(envelope.items, given)
+        worst = min(all_ended, key=lambda ended: _WORST_FIRST.index(ended.verdict))
+        return Handled(
+            worst.verdict,
+            worst.reason,
+            wire.answer_several([ended.answer for ended in all_ended]),
+            reasons=tuple(ended.reason for ended in all_ended),
+        )
+
+    def _unsealed(self, body: bytes) -> tuple[bytes, bool]:
+        clear, sealed = self._unseal(body)
+        if self._sealed_only and not sealed:
+            raise Rejected("not-sealed", "this feeder takes encrypted messages alone")
+        return clear, sealed
+
+    async def _carry_out_all(self, items: tuple[wire.Item, ...], given: _Given) -> list[_Ended]:
+        """All at once. What can't be now is tried again here once others could: else those would go twice."""
+        ended: dict[int, _Ended] = {}
+        pause = 1.0
+        while True:
+            left = [place for place in range(len(items)) if place not in ended]
+            results = await _together(*(self._carry_out(items[place], given, place) for place in left))
+            now = dict(zip(left, results, strict=True))
+            ended |= {place: end for place, end in now.items() if end.verdict is not Verdict.NOT_NOW}
+            if len(ended) == len(items) or not ended:
+                return [ended.get(place) or now[place] for place in range(len(items))]
+            await asyncio.sleep(pause)
+            pause = min(30.0, pause * 2)
+
+    async def _carry_out(self, item: wire.Item, given: _Given, place: int) -> _Ended:
+        try:
+            if isinstance(item.command, Rejected):
+                raise item.command
+            result = await self._result(item.command, given, place)
+        except OtpBrokerError as error:
+            return _Ended(*_verdict_of_error(error, item), wire.answer(item, error))
+        return _Ended(*_verdict(result, _has_end(item.command, given.delivery)), wire.answer(item, result))
+
+    async def _result(self, command: Command, given: _Given, place: int) -> Result:
+        """The final one. Raises what the core raises."""
+        delivery, claims = given.delivery, given.claims
+        if isinstance(command, RunUssd) and delivery.redelivered:
+            raise UnknownOutcome("begun-before", "it may have been run before, and is not run twice")
+        async with self._in_order:
+            if isinstance(command, Block | Unblock):
+                return await self._core.submit(command, self._origin)
+        if not isinstance(command, SendSms | RequestOtp):
+            return await self._core.submit(command, self._origin)
+        command = _with_times(command, delivery, self._clock.now())
+        key = given.key(place)
+        again = delivery.redelivered or delivery.message_id is not None
+        begun = False
+        if claims is not None and (again or command.id):
+            earlier = await claims.earlier(key, certain=delivery.redelivered)
+            if earlier is not None and earlier.state is State.SENT:
+                return _as_result(command, earlier)
+            begun = earlier is not None
+        name = f"{delivery.message_id}/{place}" if delivery.message_id is not None else key
+        command = replace(command, repeatable=Repeatable(name, again, begun))
+        claim = None if claims is None else lambda message_id: claims.claim(key, message_id)
+        result = await self._core.submit(command, self._origin, claim=claim)
+        assert isinstance(result, Outcome | OtpRequested)
+        outcome = await self._final(_outcome(result), given)
+        if claims is not None:
+            await claims.settle(key, outcome)
+        return replace(result, outcome=outcome) if isinstance(result, OtpRequested) else outcome
+
+    async def _final(self, outcome: Outcome, given: _Given) -> Outcome:
+        given.began(outcome.id)
+        if outcome.state.final:
+            return outcome
+        try:
+            if self._origin.lent:
+                outcome = await self._wait(outcome, LONGEST_HOLD)
+                if not outcome.state.final:
+                    self._core.withdraw(outcome.id)
+            return await self._wait(outcome, math.inf)
+        except asyncio.CancelledError:
+            if self._origin.lent:
+                self._core.withdraw(outcome.id)
+            raise
+
+    async def _wait(self, outcome: Outcome, seconds: float) -> Outcome:
+        known = await self._core.outcome(outcome.id, caller=None, wait=seconds)
+        if known is None:  # only when the journal lost it
+            raise UnknownOutcome("outcome-lost", "what became of it is not known any more")
+        return replace(known, duplicate=outcome.duplicate)
+
+
+# What was refused has to be kept by somebody; what is unknown needs nothing more.
+_WORST_FIRST = (Verdict.NOT_NOW, Verdict.REFUSED, Verdict.UNKNOWN, Verdict.DONE)
+
+
+def _verdict(result: Result, has_end: bool) -> tuple[Verdict, str]:
+    if not isinstance(result, Outcome | OtpRequested):
+        return Verdict.DONE, ""
+    outcome = _outcome(result)
+    match outcome.state:
+        case State.UNKNOWN:
+            return Verdict.UNKNOWN, outcome.error or "unknown"
+        case State.FAILED if outcome.error == "returned":
+            return Verdict.NOT_NOW, "returned"
+        case State.FAILED:
+            return Verdict.REFUSED, outcome.error or "failed"
+        case State.EXPIRED if not has_end:
+            return Verdict.REFUSED, "expired"
+    return Verdict.DONE, ""
+
+
+def _verdict_of_error(error: OtpBrokerError, item: wire.Item) -> tuple[Verdict, str]:
+    match error:
+        case UnknownOutcome():
+            return Verdict.UNKNOWN, error.code
+        case Rejected() if error.code == "expired":
+            return Verdict.DONE, ""
+        case LimitReached() if math.isinf(error.retry_after):  # waiting makes it no shorter
+            return Verdict.REFUSED, error.code
+        # One number that gets too much must not hold up the others, and a USSD code is asked for now.
+        case Unavailable() if error.code != "receiver-limit" and not isinstance(item.command, RunUssd):
+            return Verdict.NOT_NOW, error.code
+    return Verdict.REFUSED, error.code
+
+
+def _outcome(result: Outcome | OtpRequested) -> Outcome:
+    return result.outcome if isinstance(result, OtpRequested) else result
+
+
+def _as_result(command: SendSms | RequestOtp, outcome: Outcome) -> Result:
+    if isinstance(command, SendSms):
+        return outcome
+    return OtpRequested(command.reference, command.receiver, outcome.expires_at, outcome)
+
+
+def _with_times(command: SendSms | RequestOtp, delivery: Delivery, now: float) -> SendSms | RequestOtp:
+    """The command with the earlier of its own expiry and the broker's; a publishing time that lies ahead is now."""
+    made_at = command.date_time if isinstance(command, SendSms) else command.made_at
+    ends = [end for end in (command.expires_at, delivery.expires_at) if end is not None]
+    if ends:
+        return replace(command, expires_at=min(ends))
+    if made_at is None and delivery.made_at is not None:
+        made_at = min(delivery.made_at, now)
+        if isinstance(command, SendSms):
+            return replace(command, date_time=made_at)
+        return replace(command, made_at=made_at)
+    return command
+
+
+def _has_end(command: Command | Rejected, delivery: Delivery) -> bool:
+    """Whether its publisher said how long it is of use."""
+    match command:
+        case SendSms(expires_at=end, date_time=made_at) | RequestOtp(expires_at=end, made_at=made_at):
+            times = (end, made_at, delivery.expires_at, delivery.made_at)
+            return any(time is not None for time in times)
+    return True
+
+
+def _without_number(answer: wire.Answer) -> wire.Answer:
+    """What was sealed on its way here is not told in clear on the way back."""
+    data = answer.get("data")
+    if isinstance(data, dict) and "receiver" in data:
+        return answer | {"data": data | {"receiver": mask_number(str(data["receiver"]))}}
+    return answer
+
+
+async def _together(*works: Coroutine[object, object, _Ended]) -> list[_Ended]:
+    """All of them; none goes on alone when one breaks or the caller is cancelled."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+    return [task.result() for task in tasks]

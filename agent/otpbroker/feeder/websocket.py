@@ -1,0 +1,322 @@
+"""The consumer of a WebSocket broker, whichever of the historic generations it is, or our own relay.
+
+A historic broker gets no acknowledgement, so nothing can be given back to it: what it sends is read as fast as the
+core takes it, what the core can't take now is held and tried again, and while too much is held nothing is read. Our
+relay keeps each message until it is settled here.
+"""
+
+import asyncio
+import logging
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from otpbroker.clock import Clock
+from otpbroker.config.feeder_websocket import WebsocketFeeder
+from otpbroker.errors import Denied, OtpBrokerError
+from otpbroker.events import FeederState
+from otpbroker.feeder.callback import Callbacks
+from otpbroker.feeder.intake import Delivery, Handled, Verdict
+from otpbroker.feeder.line import Dial, Gone, Line, dialler, refused
+from otpbroker.messaging.wire import broker_frames as frames
+from otpbroker.modem.backoff import Backoff
+
+_log = logging.getLogger(__name__)
+
+MOST_HELD = 256  # commands of a historic broker under way; then it is not read from
+STOP_WITHIN = 10.0  # seconds for what is in the air to be settled when the feeder ends
+REMEMBERED = 1024  # settled messages of our relay, for the case that it did not hear so
+_CLOSED_AT_ONCE = frozenset({1000, 1008, 4401, 4403})  # what brokers close with that refuse after the handshake
+_WORST_FIRST = (Verdict.NOT_NOW, Verdict.UNKNOWN, Verdict.REFUSED, Verdict.DONE)
+
+
+class Intake(Protocol):
+    """The way into the core, as far as it is used here."""
+
+    async def handle(self, delivery: Delivery, *, began: Callable[[str], None] = ...) -> Handled: ...
+
+    def withdraw(self, message_id: str) -> None: ...
+
+    def lending(self, lent: bool, /) -> "Intake": ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds."""
+
+    first: float = 1.0  # pause after a lost connection, doubling
+    most: float = 20.0
+    refused: float = 30.0  # pause after a refusal, doubling
+    refused_most: float = 600.0
+    good: float = 30.0  # a connection that stood so long makes the pauses short again
+    at_once: float = 5.0  # a close within this, before any message, is a refusal
+    settled: float = 1.0  # a connection that stands so long is told as connected
+    ping: float = 20.0
+    pong: float = 20.0
+    ping_ours: float = 10.0  # with `pong_ours` less than what a relay waits before others get our messages
+    pong_ours: float = 10.0
+    hold: float = 300.0  # how long a historic broker's message is held that the core can't take
+    again: float = 1.0  # pause before the core is asked again, doubling
+    again_most: float = 15.0
+
+
+class SocketFeeder:
+    """Connects, consumes, reconnects."""
+
+    def __init__(
+        self,
+        section: WebsocketFeeder,
+        intake: Intake,
+        tell: Callable[[FeederState, str], None],
+        ready_modems: Callable[[], int],
+        clock: Clock,
+        *,
+        dial: Dial | None = None,
+        patience: Patience = Patience(),
+    ) -> None:
+        self._section = section
+        self._intake = intake.lending(False)
+        self._lent_intake = intake.lending(True)
+        self._tell = tell
+        self._ready_modems = ready_modems
+        self._clock = clock
+        self._dial = dial or dialler(section)
+        self._patience = patience
+        self._callbacks = Callbacks(self._dial, lambda topic: _address(section.url, {"topic": topic}, replace=True))
+        self._line: Line | None = None  # to a relay that wants to hear of settlements
+        self._credit = 0
+        self._held = 0
+        self._room = asyncio.Event()
+        self._under_way: dict[str, set[str]] = {}  # the relay's messages: our ids of what became of each
+        self._settled: OrderedDict[str, frames.Settle] = OrderedDict()
+        self._in_trouble = False
+        self._ending = False
+
+    async def run(self) -> None:
+        """Until cancelled; a relay gets back what waits then, what a historic broker gave ends in its own time."""
+        async with asyncio.TaskGroup() as work:  # a message outlives the connection that it came by
+            await self._keep_connected(work)
+
+    async def _keep_connected(self, work: asyncio.TaskGroup) -> None:
+        patience = self._patience
+        lost = Backoff(patience.first, patience.most)
+        denied = Backoff(patience.refused, patience.refused_most)
+        while True:
+            if not self._in_trouble:  # else what the trouble is stays to be read
+                self._tell(FeederState.CONNECTING, "")
+            began = self._clock.monotonic()
+            state, detail = FeederState.FAILED, ""
+            try:
+                await self._converse(work)
+            except Denied as error:
+                state, detail = FeederState.REFUSED, str(error)
+            except OtpBrokerError as error:
+                detail = str(error)
+            if self._clock.monotonic() - began >= patience.good:
+                lost.reset()
+                denied.reset()
+            self._in_trouble = True
+            self._tell(state, detail)
+            await asyncio.sleep(denied.next() if state is FeederState.REFUSED else lost.next())
+
+    async def _converse(self, work: asyncio.TaskGroup) -> None:
+        """One connection, until it ends with an error."""
+        offered = (frames.SUBPROTOCOL,) if self._section.acknowledge else ()
+        names = {"channel": self._section.channel, "topic": self._section.channel}
+        async with self._dial(_address(self._section.url, names), offered) as line:
+            ours = line.subprotocol == frames.SUBPROTOCOL
+            watching = [asyncio.create_task(self._keep_alive(line, ours)), asyncio.create_task(self._announce())]
+            try:
+                if ours:
+                    await self._acknowledged(line, work)
+                else:
+                    await self._historic(line, work)
+            finally:
+                for task in watching:
+                    task.cancel()
+                # What went wrong with them is told by the connection's own end.
+                await asyncio.gather(*watching, return_exceptions=True)
+
+    async def _historic(self, line: Line, work: asyncio.TaskGroup) -> None:
+        began = self._clock.monotonic()
+        greeted = False
+        while True:
+            await self._have_room()
+            try:
+                octets = await line.receive()
+            except Gone as gone:
+                quick = self._clock.monotonic() - began < self._patience.at_once
+                if quick and not greeted and gone.closed_with in _CLOSED_AT_ONCE:
+                    raise refused(f"it closed at once with code {gone.closed_with}") from None
+                raise
+            request = frames.peek(octets)
+            if not greeted and request is not None and request.get("command") == "connect":
+                if request.get("response_code") != "00":
+                    raise refused("its greeting says rejected")
+                await line.send(frames.registration(self._section.channel))
+            elif request is None or not _for_others(request):
+                for body in frames.items(octets, request):
+                    self._held += 1
+                    work.create_task(self._hold(body))
+            greeted = True
+
+    async def _have_room(self) -> None:
+        while self._held >= MOST_HELD:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _hold(self, body: bytes) -> None:
+        """Bring a message of a historic broker to its end: there is nobody to give it back to."""
+        pause = Backoff(self._patience.again, self._patience.again_most)
+        came = self._clock.monotonic()
+        try:
+            while True:
+                handled = await self._handle(self._intake, Delivery(body))
+                if handled.verdict is not Verdict.NOT_NOW:
+                    break
+                if self._clock.monotonic() - came >= self._patience.hold:
+                    _log.error("feeder %s: a message was given up, not sent: %s", self._section.id, handled.reason)
+                    break
+                await asyncio.sleep(pause.next())
+        finally:
+            self._held -= 1
+            self._room.set()
+        await self._callbacks.answer(handled)
+
+    async def _acknowledged(self, line: Line, work: asyncio.TaskGroup) -> None:
+        self._line, self._credit = line, 0
+        try:
+            await self._grant()
+            while True:
+                match frames.load(await line.receive()):
+                    case frames.Deliver(id=known) if known in self._settled:
+                        await line.send(frames.dump(self._settled[known]))
+                    case frames.Deliver() as delivered if self._may_take(delivered):
+                        self._under_way[delivered.id] = set()
+                        work.create_task(self._settle(delivered))
+        except asyncio.CancelledError:
+            await self._finish(line)
+            raise
+        finally:
+            self._line = None
+            self._withdraw_all()
+
+    async def _finish(self, line: Line) -> None:
+        """The feeder ends: what no modem has goes back, what is in the air is settled first."""
+        with suppress(Gone, TimeoutError):
+            async with asyncio.timeout(STOP_WITHIN):
+                self._ending = True
+                await line.send(frames.dump(frames.Consume(credit=0)))
+                self._withdraw_all()
+                while self._under_way:
+                    self._room.clear()
+                    await self._room.wait()
+
+    def _withdraw_all(self) -> None:
+        """A relay may give to others what is here: what no modem has yet is given up."""
+        for begun in self._under_way.values():
+            self._withdraw(begun)
+
+    def _withdraw(self, begun: set[str]) -> None:
+        for message_id in begun:
+            self._lent_intake.withdraw(message_id)
+
+    def _may_take(self, delivered: frames.Deliver) -> bool:
+        return delivered.id not in self._under_way and len(self._under_way) < MOST_HELD
+
+    async def _grant(self) -> None:
+        """Tell the relay how many messages to leave here: what is in the air, and the next ones."""
+        credit = max(1, 2 * self._ready_modems())
+        if self._line is not None and credit != self._credit and not self._ending:
+            self._credit = credit
+            await self._line.send(frames.dump(frames.Consume(credit=credit)))
+
+    async def _settle(self, delivered: frames.Deliver) -> None:
+        octets = delivered.body.encode()
+        begun = self._under_way[delivered.id]
+
+        def began(message_id: str) -> None:
+            begun.add(message_id)
+            if self._line is None or self._ending:
+                self._withdraw(begun)
+
+        again = delivered.attempt > 1
+        deliveries = [
+            Delivery(body, f"{delivered.id}.{number}", delivered.expires_at, redelivered=again)
+            for number, body in enumerate(frames.items(octets, frames.peek(octets)))
+        ]
+        try:
+            handled = await asyncio.gather(*(self._handle(self._lent_intake, one, began) for one in deliveries))
+            await self._answer(delivered.id, handled)
+        finally:
+            del self._under_way[delivered.id]
+            self._room.set()
+        for one in handled:
+            await self._callbacks.answer(one)
+
+    async def _answer(self, delivered_id: str, handled: list[Handled]) -> None:
+        """Settle a message of the relay's with what its commands came to."""
+        worst = min(handled, key=lambda one: _WORST_FIRST.index(one.verdict))
+        verdict = frames.Settlement(worst.verdict.value)
+        settle = frames.Settle(id=delivered_id, verdict=verdict, reason=worst.reason[:64])
+        if worst.verdict is not Verdict.NOT_NOW:
+            self._settled[delivered_id] = settle
+            if len(self._settled) > REMEMBERED:
+                self._settled.popitem(last=False)
+        with suppress(Gone):  # the relay sends it again, and hears then
+            if self._line is not None:
+                await self._line.send(frames.dump(settle))
+                await self._grant()
+
+    async def _handle(
+        self, intake: Intake, delivery: Delivery, began: Callable[[str], None] = lambda _: None
+    ) -> Handled:
+        try:
+            return await intake.handle(delivery, began=began)
+        except Exception as error:  # noqa: BLE001 # a defect of ours must not take the other messages along
+            # Its words stay out of the log: they may hold a part of the message.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("feeder %s: %s\n%s", self._section.id, type(error).__name__, where)
+            return Handled(Verdict.NOT_NOW, "internal-error")
+
+    async def _keep_alive(self, line: Line, ours: bool) -> None:
+        """Hang up on a broker that does not answer pings.
+
+        Its pongs are not read while there is no room for messages: then its silence proves nothing.
+        """
+        patience = self._patience
+        every, within = (patience.ping_ours, patience.pong_ours) if ours else (patience.ping, patience.pong)
+        while True:
+            await asyncio.sleep(every)
+            with suppress(Gone):
+                await self._grant()
+            try:
+                async with asyncio.timeout(within):
+                    await line.ping()
+            except TimeoutError:
+                if self._held < MOST_HELD:
+                    _log.warning("feeder %s: the broker did not answer a ping", self._section.id)
+                    line.abort()
+                    return
+
+    async def _announce(self) -> None:
+        await asyncio.sleep(self._patience.settled)
+        self._in_trouble = False
+        self._tell(FeederState.CONNECTED, "")
+
+
+def _for_others(request: frames.Object) -> bool:
+    """Whether it is between other clients of the topic and their broker: an answer, or a broker's command."""
+    return "response_code" in request or request.get("command") in {"connect", "receive-message", "ping"}
+
+
+def _address(url: str, names: dict[str, str], *, replace: bool = False) -> str:
+    """The URL with these query parameters; one that it has already stays, unless it is to be replaced."""
+    parts = urlsplit(url)
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    query = given | names if replace else names | given
+    return urlunsplit(parts._replace(path=parts.path or "/", query=urlencode(query)))

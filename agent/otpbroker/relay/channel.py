@@ -1,0 +1,249 @@
+"""What the relay holds: messages by channel, in memory, until a consumer took them or their time is over.
+
+Each message goes to one consumer: two would be two SMS. Pure but for the clock: nothing here waits.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from otpbroker.messaging.wire.broker_frames import Settlement
+from otpbroker.relay.metrics import Metrics
+from otpbroker.relay.settings import Limits
+
+Tell = Callable[[Settlement, str], None]
+
+_ATTENDANT = 4096  # octets that a message takes beside its body
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A message; times are seconds of the monotonic clock, `expires_at` is for consumers, in Unix seconds."""
+
+    id: str
+    channel: str
+    body: bytes = field(repr=False)
+    until: float
+    expires_at: float
+    tell: Tell | None = field(default=None, repr=False)  # its publisher, while it listens
+    since: float = 0.0
+    attempt: int = 0
+    only_for: str = ""  # the user whose connection was lost with it, who may know its end; until `kept_until`
+    not_for: str = ""  # the user who could not take it; until `kept_until`
+    kept_until: float = 0.0
+    copy: bool = False  # one of those that a broadcast channel's consumers got
+
+    @property
+    def cost(self) -> int:
+        """Octets of memory, about."""
+        return len(self.body) + _ATTENDANT
+
+    def may_go(self, user: str, now: float) -> bool:
+        if now >= self.kept_until:
+            return True
+        return self.only_for in {"", user} and self.not_for != user
+
+
+class Consumer(Protocol):
+    """A consumer's place at a channel; `give` never waits."""
+
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def room(self) -> int:
+        """How many more messages it takes now."""
+        ...
+
+    def give(self, held: Held) -> None: ...
+
+
+class Channel:
+    """One channel: who consumes it, and what waits, oldest first."""
+
+    def __init__(self, name: str, *, broadcast: bool) -> None:
+        self.name = name
+        self.consumers: deque[Consumer] = deque()  # the next one in turn first
+        self.waiting: deque[Held] = deque()
+        self._broadcast = broadcast
+
+    def serve(self, now: float) -> list[Held]:
+        """Give what can be given; what every consumer of a broadcast channel got comes back as ended."""
+        if self._broadcast:
+            return self._serve_all()
+        kept: deque[Held] = deque()
+        while self.waiting and any(consumer.room > 0 for consumer in self.consumers):
+            held = self.waiting.popleft()
+            consumer = self._next_for(held, now)
+            if consumer is None:
+                kept.append(held)
+                continue
+            held.attempt += 1
+            consumer.give(held)
+        self.waiting.extendleft(reversed(kept))
+        return []
+
+    def _next_for(self, held: Held, now: float) -> Consumer | None:
+        for place, consumer in enumerate(self.consumers):
+            if consumer.room > 0 and held.may_go(consumer.user, now):
+                self.consumers.rotate(-place - 1)
+                return consumer
+        return None
+
+    def _serve_all(self) -> list[Held]:
+        ended: list[Held] = []
+        while self.waiting and any(consumer.room > 0 for consumer in self.consumers):
+            held = self.waiting.popleft()
+            for consumer in self.consumers:
+                if consumer.room > 0:
+                    consumer.give(replace(held, attempt=1, tell=None, copy=True))
+            ended.append(held)
+        return ended
+
+    def expired(self, now: float) -> list[Held]:
+        """Take out what nobody took in time."""
+        late = [held for held in self.waiting if held.until <= now]
+        if late:
+            self.waiting = deque(held for held in self.waiting if held.until > now)
+        return late
+
+    def next_due(self, now: float) -> float | None:
+        """When something changes by itself: the earliest end of a message, or of its being kept."""
+        ends = (held.until for held in self.waiting)
+        keeps = (held.kept_until for held in self.waiting if held.kept_until > now)
+        return min(itertools.chain(ends, keeps), default=None)
+
+    @property
+    def idle(self) -> bool:
+        return not self.waiting and not self.consumers
+
+
+class Exchange:
+    """All channels, within the limits; `on_due` is called when the next time to `tick` came nearer."""
+
+    def __init__(
+        self, limits: Limits, broadcast: frozenset[str], metrics: Metrics, monotonic: Callable[[], float]
+    ) -> None:
+        self._limits = limits
+        self._broadcast = broadcast
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self._channels: dict[str, Channel] = {}
+        self._ids: set[str] = set()  # held or with a consumer
+        self._octets = 0
+        self.due: float | None = None
+        self.on_due: Callable[[], None] = lambda: None
+
+    @property
+    def channels(self) -> Iterable[Channel]:
+        return self._channels.values()
+
+    @property
+    def held(self) -> int:
+        """Messages that wait or are with a consumer."""
+        return len(self._ids)
+
+    def publish(self, held: Held) -> str:
+        """Take a message: "" when it is held now, else the code of why not. A repeated id is held already."""
+        if held.id in self._ids:
+            return ""
+        limits = self._limits
+        channel = self._channels.get(held.channel)
+        if channel is None and len(self._channels) >= limits.channels:
+            return self.decline("too-many-channels")
+        if channel is not None and len(channel.waiting) >= limits.waiting:
+            return self.decline("channel-full")
+        if self._octets + held.cost > limits.octets:
+            return self.decline("memory-full")
+        if held.until <= self._monotonic():
+            return self.decline("expired")
+        held.since = self._monotonic()
+        self._ids.add(held.id)
+        self._octets += held.cost
+        self._metrics.published += 1
+        channel = channel or self._open(held.channel)
+        channel.waiting.append(held)
+        self._serve(channel)
+        return ""
+
+    def attach(self, name: str, consumer: Consumer) -> bool:
+        """Let it consume; False: there are too many channels."""
+        channel = self._channels.get(name)
+        if channel is None:
+            if len(self._channels) >= self._limits.channels:
+                return False
+            channel = self._open(name)
+        channel.consumers.append(consumer)
+        self._serve(channel)
+        return True
+
+    def detach(self, name: str, consumer: Consumer, returned: list[Held]) -> None:
+        """It is gone; what it had not settled goes to others, first of all to the same user if it comes back soon:
+        that one may have sent it and know its end."""
+        channel = self._channels[name]
+        channel.consumers.remove(consumer)
+        now = self._monotonic()
+        for held in reversed(returned):
+            if held.until <= now or held.copy:
+                self._end(held, Settlement.UNKNOWN, "consumer-lost")
+                continue
+            held.only_for, held.not_for = consumer.user, ""
+            held.kept_until = now + self._limits.grace
+            channel.waiting.appendleft(held)
+            self._metrics.returned += 1
+        self._serve(channel)
+
+    def settle(self, name: str, user: str, held: Held, verdict: Settlement, reason: str) -> None:
+        """A consumer said what became of it."""
+        if verdict is not Settlement.NOT_NOW or held.copy:
+            self._end(held, verdict, reason)
+        else:
+            held.only_for, held.not_for = "", user
+            held.kept_until = self._monotonic() + self._limits.pause
+            self._channels[name].waiting.appendleft(held)
+            self._metrics.returned += 1
+        self._serve(self._channels[name])
+
+    def room_changed(self, name: str) -> None:
+        self._serve(self._channels[name])
+
+    def tick(self) -> None:
+        """End what is late, give what was kept."""
+        now = self._monotonic()
+        self.due = None
+        for channel in tuple(self._channels.values()):
+            for held in channel.expired(now):
+                self._end(held, Settlement.EXPIRED, "nobody-came")
+            self._serve(channel)
+
+    def _open(self, name: str) -> Channel:
+        channel = self._channels[name] = Channel(name, broadcast=name in self._broadcast)
+        return channel
+
+    def _serve(self, channel: Channel) -> None:
+        now = self._monotonic()
+        for held in channel.serve(now):
+            self._end(held, Settlement.UNKNOWN, "handed-over")
+        if channel.idle:
+            self._channels.pop(channel.name, None)
+            return
+        due = channel.next_due(now)
+        if due is not None and (self.due is None or due < self.due):
+            self.due = due
+            self.on_due()
+
+    def _end(self, held: Held, verdict: Settlement, reason: str) -> None:
+        if held.copy:
+            return
+        self._ids.discard(held.id)
+        self._octets -= held.cost
+        self._metrics.ended[verdict] += 1
+        if held.tell is not None:
+            held.tell(verdict, reason)
+
+    def decline(self, reason: str) -> str:
+        """Count a message that is not held; the reason comes back."""
+        self._metrics.declined[reason] += 1
+        return reason

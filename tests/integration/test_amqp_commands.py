@@ -1,0 +1,178 @@
+"""What publishers put into the queue ends on a modem, whichever client wrote it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.rabbitmq import Vhost
+from brokers.publisher import Publisher
+from brokers.station import station
+from fakes import FakeSender, modem
+from otpbroker.messaging.outcome import State
+
+VECTORS = {
+    vector["name"]: vector["body"]
+    for vector in json.loads((Path(__file__).parents[1] / "contract/wire_requests.json").read_text("utf-8"))
+}
+SEND = VECTORS["README REST send-sms"]
+BLOCK = VECTORS["README REST block-msisdn, with its trailing comma"]
+UNBLOCK = VECTORS["README REST unblock-msisdn, with its trailing comma"]
+
+
+def sms(text: str, receiver: str = "081234567890", **data: Any) -> dict[str, Any]:
+    return {"command": "send-sms", "data": {"receiver": receiver, "message": text, **data}}
+
+
+def quick() -> FakeSender:
+    return FakeSender(modem("m1"), air_time=0.01)
+
+
+async def test_the_readmes_examples_end_on_the_modem_and_are_enforced(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    async with station(ram_folder, vhost.settings(), quick()) as device:
+        await device.connected()
+        await server.publish(SEND)
+        await device.until(lambda: device.texts == ["OTP Anda adalah 1234"])
+        await server.publish(BLOCK)
+        await server.publish(sms("to a blocked number", "08126666666"))
+        await device.until(lambda: [message.state for message in device.messages][-1] == State.BLOCKED)
+        await server.publish(UNBLOCK)
+        await server.publish(sms("to a free number", "08126666666"))
+        await device.until(lambda: device.texts == ["OTP Anda adalah 1234", "to a free number"])
+        await device.until(lambda: device.feeders.statuses[0].done == 5)
+        assert await server.ready("sms") == 0
+
+
+async def test_both_forms_of_arrays_are_sent_whole(ram_folder: Path, vhost: Vhost, server: Publisher) -> None:
+    async with station(ram_folder, vhost.settings(), quick()) as device:
+        await device.connected()
+        await server.publish(VECTORS["Broker RabbitMQ, array without command"])
+        await server.publish(VECTORS["Broker RabbitMQ, array under send-sms"])
+        await server.publish(VECTORS["array of commands"])
+        await device.until(lambda: len(device.texts) == 4 and device.feeders.statuses[0].done == 3)
+        assert sorted(device.texts) == ["dua", "satu", "satu", "satu"]
+
+
+async def test_one_bad_item_is_dead_lettered_with_the_others_sent(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    await server.declare_exchange("dead", "fanout")
+    await server.declare("graveyard")
+    await server.bind("graveyard", "dead", "")
+    async with station(ram_folder, vhost.settings(dead_letter_exchange="dead"), quick()) as device:
+        await device.connected()
+        body = {"data": [{"receiver": "081234567890", "message": "good"}, {"receiver": "", "message": "bad"}]}
+        await server.publish(body)
+        dead = await server.take("graveyard")
+    assert device.texts == ["good"]
+    assert dead.json == body
+    assert dead.headers["x-otpbroker-reason"] == "missing-field"
+    assert dead.headers["x-otpbroker-reasons"] == ["", "missing-field"]
+
+
+@pytest.mark.parametrize("delay", ["50", 50, -50])
+async def test_an_answer_goes_to_the_callback_topic_after_its_delay(
+    ram_folder: Path, vhost: Vhost, server: Publisher, delay: object
+) -> None:
+    await server.declare("modem-list-1", durable=True)  # as OTP-Publisher declares it
+    async with station(ram_folder, vhost.settings(), quick()) as device:
+        await device.connected()
+        await server.publish(
+            {"command": "get-modem-list", "callback_topic": "modem-list-1", "callback_delay": delay, "data": {}}
+        )
+        answer = await server.take("modem-list-1")
+    assert answer.json["response_code"] == "0000"
+    assert answer.json["data"]["modem_list"]["m1"]["connected"] is True
+
+
+async def test_an_answer_goes_to_reply_to_with_the_correlation_id(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    await server.declare("answers")
+    async with station(ram_folder, vhost.settings(), quick()) as device:
+        await device.connected()
+        await server.publish(sms("a"), reply_to="answers", correlation_id="17")
+        sent = await server.take("answers")
+        await server.publish(sms("b", "not a number"), reply_to="answers", correlation_id="18")
+        refused = await server.take("answers")
+        await server.publish(b"{not JSON", reply_to="answers", correlation_id="19")
+        garbage = await server.take("answers")
+    assert (sent.json["response_code"], sent.json["data"]["modemID"]) == ("0000", "m1")
+    assert (sent.properties.correlation_id, sent.properties.content_type) == ("17", "application/json")
+    assert (refused.json["response_code"], refused.json["error_code"]) == ("1101", "receiver-invalid")
+    assert (refused.properties.correlation_id, garbage.properties.correlation_id) == ("18", "19")
+    assert garbage.json["error_code"] == "invalid-json"
+
+
+async def test_a_one_time_password_is_made_and_verified_over_the_queue(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    await server.declare("answers")
+    async with station(ram_folder, vhost.settings(), quick()) as device:
+        await device.connected()
+        data = {"receiver": "08123456789", "reference": "r1"}
+        await server.publish({"command": "request-otp", "data": data | {"message": "%s"}}, reply_to="answers")
+        assert (await server.take("answers")).json["response_code"] == "0000"
+        (code,) = device.texts
+        for code_, response in (("000000" if code != "000000" else "1", "1202"), (code, "0000")):
+            await server.publish({"command": "verify-otp", "data": data | {"otp": code_}}, reply_to="answers")
+            assert (await server.take("answers")).json["response_code"] == response
+
+
+async def test_nobody_makes_the_device_answer_into_its_own_queue(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    async with station(ram_folder, vhost.settings(), quick()) as device:
+        await device.connected()
+        await server.publish({"command": "echo", "callback_topic": "sms", "data": {}})
+        await device.until(lambda: device.feeders.statuses[0].done == 1)
+        await device.until(lambda: "not sent" in device.detail)
+        assert device.feeders.statuses[0].done == 1, "it talks to itself"
+
+
+async def test_an_answer_that_nobody_takes_holds_nothing_up(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    async with station(ram_folder, vhost.settings(prefetch=1), quick()) as device:
+        await device.connected()
+        for text in ("a", "b"):
+            await server.publish(sms(text), reply_to="gone")
+        await device.until(lambda: device.feeders.statuses[0].done == 2)
+        assert device.texts == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("data", "facts"),
+    [
+        ({"expiration": 1_700_000_000}, {}),
+        ({"date_time": 1_700_000_000}, {}),
+        ({}, {"timestamp": 1_700_000_000}),
+        ({}, {"timestamp": 1_700_000_000, "expiration": "60000"}),
+    ],
+)
+async def test_what_is_late_is_not_sent(
+    ram_folder: Path, vhost: Vhost, server: Publisher, data: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    async with station(ram_folder, vhost.settings(), quick()) as device:
+        await device.connected()
+        await server.publish(sms("late", **data), **facts)
+        await server.publish(sms("in time"))
+        await device.until(lambda: device.feeders.statuses[0].done == 2)
+        assert device.texts == ["in time"]
+        assert "expired" in [message.state for message in device.messages]
+
+
+async def test_the_brokers_expiry_is_kept_while_a_message_waits_here(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    sender = FakeSender(modem("m1"), air_time=1.0)
+    async with station(ram_folder, vhost.settings(prefetch=2), sender) as device:
+        await device.connected()
+        await server.publish(sms("in the air"))
+        await device.until(lambda: device.texts == ["in the air"])
+        await server.publish(sms("waits"), expiration="300")
+        await device.until(lambda: device.feeders.statuses[0].done == 2)
+        assert device.texts == ["in the air"]

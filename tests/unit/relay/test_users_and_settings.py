@@ -1,0 +1,104 @@
+"""The relay's two files and the command that adds users."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from otpbroker.cli import main
+from otpbroker.errors import Misconfigured
+from otpbroker.passwords import verify_password
+from otpbroker.relay.settings import RelaySettings, load_settings
+from otpbroker.relay.users import RelayUser, Users, read_users
+
+PHRASE = "lima ekor kucing\n"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 # a setting, nothing listens
+HASH = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
+
+
+def user(**channels: object) -> RelayUser:
+    return RelayUser.model_validate({"username": "shop", "password": HASH, **channels})
+
+
+def test_channels_are_named_whole_or_by_their_beginning() -> None:
+    shop = user(publish=["sms", "otp-*"])
+    assert shop.may_publish("sms")
+    assert shop.may_publish("otp-1")
+    assert not shop.may_publish("sms2")
+    assert not shop.may_consume("sms")
+
+
+@pytest.mark.parametrize(("publish", "consume"), [("sms", "sms"), ("s*", "sms"), ("sms", "*"), ("a*", "ab*")])
+def test_nobody_consumes_what_it_publishes(publish: str, consume: str) -> None:
+    with pytest.raises(ValueError, match="make two users"):
+        user(publish=[publish], consume=[consume])
+    user(publish=["sms"], consume=["answer-*"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["users: 5", "users:\n- {username: a}", "users: [", f"users:\n- &a {{username: a, password: '{HASH}'}}\n- *a"],
+)
+def test_a_broken_users_file_is_told_by_its_place_and_changes_nothing(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "users.yaml"
+    path.write_text(f"users:\n- {{username: shop, password: '{HASH}', publish: [sms]}}\n")
+    users = Users(path)
+    path.write_text(text)
+    with pytest.raises(Misconfigured, match=r"users\.yaml"):
+        users.refresh()
+    assert users.named("shop") is not None
+    assert not users.refresh(), "told once"
+
+
+def test_a_user_is_added_and_replaced_by_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "users.yaml"
+
+    def add(*words: str, password: str = PHRASE) -> int:
+        monkeypatch.setattr("sys.stdin", io.StringIO(password))
+        return main(["relay", "add-user", *words, "--users", str(path)])
+
+    assert add("shop", "--publish", "sms", "--consume", "answer-*") == 0
+    assert add("device", "--consume", "sms") == 0
+    assert add("shop", "--publish", "other", password="enam ekor kucing\n") == 0
+    shop, device = sorted(read_users(path), key=lambda one: one.username, reverse=True)
+    assert verify_password(shop.password, "enam ekor kucing")
+    assert (shop.publish, shop.consume, device.consume) == (("other",), (), ("sms",))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert add("weak", "--publish", "sms", password="short\n") == 1
+    assert add("none") == 1
+    assert add("both", "--publish", "sms", "--consume", "sms") == 1
+    assert "make two users" in capsys.readouterr().err
+
+
+def test_the_older_publisher_whose_password_is_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "users.yaml"
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    name = "pub-b3f0a94c1d6e72885a1c"
+    words = ["relay", "add-user", "--publish", "sms", "--users", str(path), "--name-is-password"]
+    assert main([*words, name]) == 0
+    assert verify_password(read_users(path)[0].password, name)
+    assert main([*words, "shop"]) == 1
+
+
+def test_settings_are_found_beside_their_file_and_mistakes_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "relay.yaml"
+    path.write_text("limits: {life: 60}\n")
+    settings = load_settings(path)
+    assert settings.users == tmp_path / "users.yaml"
+    assert settings.limits.life == 60
+    for text, place in (("limits: {life: soon}", "limits.life"), ("porto: 5", "porto"), ("a: [", "line")):
+        path.write_text(text)
+        with pytest.raises(Misconfigured, match=place):
+            load_settings(path)
+    with pytest.raises(Misconfigured, match="can't be read"):
+        load_settings(tmp_path / "none.yaml")
+
+
+def test_without_tls_it_listens_on_loopback_unless_it_is_told_otherwise() -> None:
+    tls = {"certificate": "/c.pem", "key": "/k.pem"}
+    assert RelaySettings().listen_address == "127.0.0.1"
+    assert RelaySettings.model_validate({"tls": tls}).listen_address == EVERYWHERE
+    assert not RelaySettings.model_validate({"tls": tls}).exposed
+    assert RelaySettings.model_validate({"address": EVERYWHERE}).exposed

@@ -114,8 +114,8 @@ async def test_messages_end_truly_whatever_happens_to_the_modems(card: CardCopy,
 async def configure(vm: Vm, modems: Sequence[SimulatedModem]) -> None:
     """Tell the unit of its modems by their SIMs; adapters are opened only in sockets that are named as well."""
     names = await vm.until(
-        "cd /sys/bus/usb/devices && ls -d $(for port in *:1.0/ttyUSB*; do echo ${port%%:*}; done)"
-        f" && [ $(ls -d *:1.0/ttyUSB* | wc -l) = {len(modems)} ]"
+        f"cd /sys/bus/usb/devices && [ $(ls -d *:1.0/ttyUSB* | wc -l) = {len(modems)} ]"
+        " && for port in *:1.0/ttyUSB*; do echo ${port%%:*}; done"
     )
     sections = (
         f"  - {{id: {modem.name}, usb: {socket}, iccid: '{modem.identity.iccid}'}}\n"

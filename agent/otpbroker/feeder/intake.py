@@ -3,8 +3,9 @@
 import asyncio
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -25,6 +26,7 @@ from otpbroker.messaging.command import (
     SendSms,
     Unblock,
 )
+from otpbroker.messaging.dispatcher import REPEATED_WITHIN
 from otpbroker.messaging.limits import LimitReached
 from otpbroker.messaging.message import Claim
 from otpbroker.messaging.outcome import OtpRequested, Outcome, Result, State
@@ -32,6 +34,8 @@ from otpbroker.redact import mask_number
 
 # Seconds that a lent message may wait for a modem: RabbitMQ ends a channel that owes an answer for 30 minutes.
 LONGEST_HOLD = 900.0
+# Sealed commands but messages are known again for so many seconds, and the last so many of them.
+KEPT, MOST_ACTED = 86_400.0, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,9 @@ class Core(Protocol):
 
     def withdraw(self, message_id: str) -> None: ...
 
+    @property
+    def duplicate_window(self) -> float: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Given:
@@ -109,7 +116,8 @@ class _Given:
 
     delivery: Delivery
     digest: str
-    several: bool
+    came_at: float
+    sealed: bool
     claims: Claims | None
     began: Callable[[str], None]
 
@@ -150,6 +158,7 @@ class Intake:
         self._sealed_only = sealed_only
         self._clock = clock
         self.counts: Counter[Verdict] = Counter()  # of what was handled
+        self._acted: OrderedDict[str, float] = OrderedDict()  # sealed commands but messages, and when
         self._in_order = asyncio.Lock()  # a message that comes after an unblocking is not to pass it
 
     def withdraw(self, message_id: str) -> None:
@@ -187,22 +196,27 @@ class Intake:
         digest = hashlib.sha256(delivery.body).hexdigest()[:32]
         if sealed:  # whatever id its broker gives it: who repeats it can't change this one
             delivery = replace(delivery, message_id=identity(delivery.body))
-        given = _Given(delivery, digest, envelope.several, claims, began)
+        given = _Given(delivery, digest, self._clock.now(), sealed, claims, began)
         if not envelope.several:
             (item,) = envelope.items
             ended = await self._carry_out(item, given, 0)
-            answer: dict[str, object] | None = ended.answer
-            if sealed:
-                answer = None if isinstance(item.command, Echo) else _without_number(ended.answer)
+            answer = _without_clear_text(ended.answer, item) if sealed else ended.answer
             return Handled(
-                ended.verdict, ended.reason, answer, envelope.callback_topic or None, envelope.callback_delay
+                ended.verdict,
+                ended.reason,
+                answer or None,
+                envelope.callback_topic or None,
+                envelope.callback_delay,
             )
         all_ended = await self._carry_out_all(envelope.items, given)
         worst = min(all_ended, key=lambda ended: _WORST_FIRST.index(ended.verdict))
+        answers = [ended.answer for ended in all_ended]
+        if sealed:
+            answers = [_without_clear_text(*told) for told in zip(answers, envelope.items, strict=True)]
         return Handled(
             worst.verdict,
             worst.reason,
-            wire.answer_several([ended.answer for ended in all_ended]),
+            wire.answer_several(answers),
             reasons=tuple(ended.reason for ended in all_ended),
         )
 
@@ -213,14 +227,20 @@ class Intake:
         return clear, sealed
 
     async def _carry_out_all(self, items: tuple[wire.Item, ...], given: _Given) -> list[_Ended]:
-        """All at once. What can't be now is tried again here once others could: else those would go twice."""
+        """All at once. What can't be now is tried again here once others could: else those would go twice.
+
+        After `LONGEST_HOLD`, or at its own end, it is refused.
+        """
         ended: dict[int, _Ended] = {}
-        pause = 1.0
+        loop = asyncio.get_running_loop()
+        pause, until = 1.0, loop.time() + LONGEST_HOLD
         while True:
             left = [place for place in range(len(items)) if place not in ended]
             results = await _together(*(self._carry_out(items[place], given, place) for place in left))
             now = dict(zip(left, results, strict=True))
             ended |= {place: end for place, end in now.items() if end.verdict is not Verdict.NOT_NOW}
+            if ended and loop.time() >= until:
+                return [ended.get(place) or _too_late(now[place]) for place in range(len(items))]
             if len(ended) == len(items) or not ended:
                 return [ended.get(place) or now[place] for place in range(len(items))]
             await asyncio.sleep(pause)
@@ -240,22 +260,26 @@ class Intake:
         delivery, claims = given.delivery, given.claims
         if isinstance(command, RunUssd) and delivery.redelivered:
             raise UnknownOutcome("begun-before", "it may have been run before, and is not run twice")
-        async with self._in_order:
-            if isinstance(command, Block | Unblock):
-                return await self._core.submit(command, self._origin)
+        if given.sealed and isinstance(command, Block | Unblock | RunUssd):
+            with self._once(f"{delivery.message_id or given.digest}/{place}"):
+                return await self._act(command)
         if not isinstance(command, SendSms | RequestOtp):
-            return await self._core.submit(command, self._origin)
-        command = _with_times(command, delivery, self._clock.now())
+            return await self._act(command)
+        async with self._in_order:  # what was published after an unblocking comes after it
+            pass
+        command = _with_times(command, given)
         key = given.key(place)
         again = delivery.redelivered or delivery.message_id is not None
         begun = False
-        if claims is not None and (again or command.id):
+        # Others' claims are a day old at most: an id is compared with them where that is what its device would do.
+        by_id = command.id is not None and self._core.duplicate_window >= REPEATED_WITHIN
+        if claims is not None and (again or by_id):
             earlier = await claims.earlier(key, certain=delivery.redelivered)
             if earlier is not None and earlier.state is State.SENT:
                 return _as_result(command, earlier)
             begun = earlier is not None
         name = f"{delivery.message_id}/{place}" if delivery.message_id is not None else key
-        command = replace(command, repeatable=Repeatable(name, again, begun))
+        command = replace(command, repeatable=Repeatable(name, again, begun, delivery.redelivered))
         claim = None if claims is None else lambda message_id: claims.claim(key, message_id)
         result = await self._core.submit(command, self._origin, claim=claim)
         assert isinstance(result, Outcome | OtpRequested)
@@ -263,6 +287,27 @@ class Intake:
         if claims is not None:
             await claims.settle(key, outcome)
         return replace(result, outcome=outcome) if isinstance(result, OtpRequested) else outcome
+
+    async def _act(self, command: Command) -> Result:
+        if not isinstance(command, Block | Unblock):
+            return await self._core.submit(command, self._origin)
+        async with self._in_order:
+            return await self._core.submit(command, self._origin)
+
+    @contextmanager
+    def _once(self, key: str) -> Iterator[None]:
+        """Around what a sealed command does: who can't read it could give it again. Raises `UnknownOutcome`."""
+        now = asyncio.get_running_loop().time()
+        while self._acted and (len(self._acted) > MOST_ACTED or next(iter(self._acted.values())) < now - KEPT):
+            self._acted.popitem(last=False)
+        if key in self._acted:
+            raise UnknownOutcome("begun-before", "this encrypted message was carried out before")
+        self._acted[key] = now
+        try:
+            yield
+        except Unavailable:  # nothing was done
+            del self._acted[key]
+            raise
 
     async def _final(self, outcome: Outcome, given: _Given) -> Outcome:
         given.began(outcome.id)
@@ -324,20 +369,28 @@ def _outcome(result: Outcome | OtpRequested) -> Outcome:
     return result.outcome if isinstance(result, OtpRequested) else result
 
 
+def _too_late(ended: _Ended) -> _Ended:
+    return replace(ended, verdict=Verdict.REFUSED, reason="expired" if ended.reason == "returned" else ended.reason)
+
+
 def _as_result(command: SendSms | RequestOtp, outcome: Outcome) -> Result:
     if isinstance(command, SendSms):
         return outcome
     return OtpRequested(command.reference, command.receiver, outcome.expires_at, outcome)
 
 
-def _with_times(command: SendSms | RequestOtp, delivery: Delivery, now: float) -> SendSms | RequestOtp:
-    """The command with the earlier of its own expiry and the broker's; a publishing time that lies ahead is now."""
+def _with_times(command: SendSms | RequestOtp, given: _Given) -> SendSms | RequestOtp:
+    """The command with the earlier of its own expiry and the broker's; a publishing time that lies ahead is now.
+
+    Where neither says anything it lives from when it came here, however often it is tried.
+    """
+    delivery, now = given.delivery, given.came_at
     made_at = command.date_time if isinstance(command, SendSms) else command.made_at
     ends = [end for end in (command.expires_at, delivery.expires_at) if end is not None]
     if ends:
         return replace(command, expires_at=min(ends))
-    if made_at is None and delivery.made_at is not None:
-        made_at = min(delivery.made_at, now)
+    if made_at is None:
+        made_at = now if delivery.made_at is None else min(delivery.made_at, now)
         if isinstance(command, SendSms):
             return replace(command, date_time=made_at)
         return replace(command, made_at=made_at)
@@ -353,8 +406,10 @@ def _has_end(command: Command | Rejected, delivery: Delivery) -> bool:
     return True
 
 
-def _without_number(answer: wire.Answer) -> wire.Answer:
-    """What was sealed on its way here is not told in clear on the way back."""
+def _without_clear_text(answer: wire.Answer, item: wire.Item) -> wire.Answer:
+    """What was sealed on its way here is not told in clear on the way back; `{}`: there is nothing else to tell."""
+    if isinstance(item.command, Echo):
+        return {}
     data = answer.get("data")
     if isinstance(data, dict) and "receiver" in data:
         return answer | {"data": data | {"receiver": mask_number(str(data["receiver"]))}}

@@ -22,6 +22,7 @@ class Repeatable:
     key: str
     again: bool  # look for the first time; else this one is new, whatever was before it
     begun: bool = False  # somebody began with it: if that is not known here, its outcome is unknown
+    redelivered: bool = False  # its broker gives it again by itself: it is the same, however long ago it was
 
 
 def no_right(right: str) -> Denied:

@@ -96,7 +96,8 @@ class Delivery:
         try:
             self._pool.require_route(message)
         except Unavailable as error:
-            self.refuse(message, State.FAILED, error.code, error.detail)
+            if not message.origin.lent:  # its broker has it still, and gives it again, and again
+                self.refuse(message, State.FAILED, error.code, error.detail)
             raise
         self._journal.accept(message, text, identity)
         self._wait_for_sender(message)

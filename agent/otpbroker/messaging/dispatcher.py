@@ -94,7 +94,7 @@ class Dispatcher:
             bus=bus,
             clock=clock,
             blocked=blocklist.blocked,
-            on_final=self._settle_otp,
+            on_final=self._ended,
         )
 
     async def submit(
@@ -137,6 +137,11 @@ class Dispatcher:
         self._delivery.withdraw(message_id)
 
     @property
+    def duplicate_window(self) -> float:
+        """Seconds in which an id with the same content is the same message; 0: ids are not compared."""
+        return self._config().sms.duplicate_window
+
+    @property
     def waiting(self) -> int:
         """Messages that no modem has yet."""
         return self._delivery.waiting
@@ -161,6 +166,7 @@ class Dispatcher:
         claim: Claim | None,
         otp_ticket: str | None = None,
         identity: Identity | None = None,
+        begun: bool = False,
     ) -> Outcome:
         settings = self._config().sms
         receiver = self._normal(command.receiver)
@@ -189,21 +195,26 @@ class Dispatcher:
         repeatable = command.repeatable
         if command.id and settings.duplicate_window:
             identity = self._identity(("id", origin.caller, command.id), receiver, command.text)
-            since = now - settings.duplicate_window
+            redelivered = repeatable is not None and repeatable.redelivered
+            since = now - max(settings.duplicate_window, REPEATED_WITHIN if redelivered else 0)
             if (earlier := await self._earlier(identity, since, wait, strict=command.strict_id)) is not None:
                 return earlier
         elif repeatable is not None:
             identity = self._repeatable(repeatable, origin, "sms", receiver, command.text)
             if (repeated := await self._repeated(repeatable, identity, wait)) is not None:
                 return repeated
-        if repeatable is not None and repeatable.begun:
+        if begun or (repeatable is not None and repeatable.begun):
             return self._delivery.refuse(message, State.UNKNOWN, "begun-before", "another device had begun with it")
         if late and settings.drop_expired:
             return self._delivery.refuse(message, State.EXPIRED, "expired", "its time had passed when it came")
         if self.blocklist.blocked(receiver):
             return self._delivery.refuse(message, State.BLOCKED, "blocked", "")
         self._check_limits(receiver, settings)
-        self._delivery.admit(message, command.text, identity)
+        try:
+            self._delivery.admit(message, command.text, identity)
+        except Unavailable:
+            self._nothing_went_to(receiver)
+            raise
         return await message.settled(wait)
 
     async def _request_otp(
@@ -222,6 +233,10 @@ class Dispatcher:
         if expires_at <= now:
             field = "date_time" if command.expires_at is None else "expiration"
             raise Rejected("expired", "its time had passed when it came", field=field)
+        if command.repeatable is not None and command.repeatable.begun:  # with another code than one of ours
+            sms = SendSms(receiver, command.template, expires_at=expires_at)
+            outcome = await self._send_sms(sms, origin, wait, claim, begun=True)
+            return OtpRequested(command.reference, command.receiver, expires_at, outcome)
         code, ticket = self._otps.create(command, receiver, expires_at, origin.caller)
         text = command.template.replace("%s", code)
         try:
@@ -291,7 +306,13 @@ class Dispatcher:
                 remedy="try again later, or raise sms.receiver_limit",
             )
 
-    def _settle_otp(self, message: Message, state: State) -> None:
+    def _nothing_went_to(self, receiver: str) -> None:
+        if self._limits is not None:
+            self._limits[1].give_back(receiver)
+
+    def _ended(self, message: Message, state: State) -> None:
+        if message.result is not None and message.result.error == "returned":
+            self._nothing_went_to(message.receiver)
         if message.otp_ticket is not None:
             self._otps.settle(message.otp_ticket, state)
 

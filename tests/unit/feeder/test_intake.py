@@ -14,6 +14,7 @@ from otpbroker.errors import Rejected, Unavailable
 from otpbroker.feeder.intake import LONGEST_HOLD, Delivery, Handled, Intake, Verdict
 from otpbroker.messaging.outcome import Outcome, State
 from otpbroker.sms.submission import Refused, Retry, Unknown
+from otpbroker.sms.ussd import UssdAnswer
 from virtual_time import NOON
 
 
@@ -310,6 +311,24 @@ async def test_an_array_that_was_begun_is_ended_here(start_core: StartCore, send
     assert sorted(sender.texts) == ["a", "b", "c", "d"]
 
 
+async def test_an_array_of_which_a_part_can_not_be_is_refused_at_last(start_core: StartCore) -> None:
+    """For what the others' publisher said of their life; where that said nothing they live from when they came."""
+    intake = an_intake(await start_core(FakeSender(modem("m1", per_day=1)), config=settings(life=100_000)))
+    begin = asyncio.get_running_loop().time()
+    handled = await intake.handle(Delivery(several("a", "b")))
+    assert LONGEST_HOLD <= asyncio.get_running_loop().time() - begin < LONGEST_HOLD + 60
+    assert handled.verdict is Verdict.REFUSED
+    assert sorted(handled.reasons) == ["", "expired"]
+
+
+async def test_an_array_is_not_kept_for_longer_than_it_is_of_use(start_core: StartCore) -> None:
+    intake = an_intake(await start_core(FakeSender(modem("m1", per_day=1)), config=settings(life=120)))
+    begin = asyncio.get_running_loop().time()
+    handled = await intake.handle(Delivery(several("a", "b")))
+    assert asyncio.get_running_loop().time() - begin < 120 + 35
+    assert sorted(handled.reasons) == ["", "expired"]
+
+
 async def test_a_ussd_code_is_never_run_twice(intake: Intake) -> None:
     octets = b'{"command":"request-ussd","data":{"modem_id":"m1","ussd_code":"*123#"}}'
     handled = await intake.handle(Delivery(octets, redelivered=True))
@@ -352,6 +371,41 @@ async def test_what_came_sealed_is_not_told_in_clear(core: Core) -> None:
     request = json.dumps({"command": "request-otp", "data": data}).encode()
     assert b"34567890" not in json.dumps((await intake.handle(Delivery(seal(request)))).answer).encode()
     assert (await intake.handle(Delivery(seal(b'{"command":"echo","data":{}}')))).answer is None
+
+
+async def test_of_several_that_came_sealed_nothing_is_told_in_clear_either(core: Core) -> None:
+    intake = an_intake(core, unseal=shuffled)
+    data = {"receiver": "081234567890", "reference": "r", "otp": "123456"}
+    items = [{"command": "verify-otp", "data": data}, {"command": "echo", "data": {"receiver": "081234567890"}}]
+    handled = await intake.handle(Delivery(seal(json.dumps(items).encode())))
+    assert handled.answer is not None
+    assert b"34567890" not in json.dumps(handled.answer).encode()
+
+
+async def test_a_sealed_command_is_carried_out_once_whoever_gives_it_again(core: Core, sender: FakeSender) -> None:
+    """Who can't read it could block and unblock with what he heard before, or spend credit by USSD codes."""
+    intake = an_intake(core, unseal=shuffled, rights=frozenset({"ussd"}))
+    block, unblock = (
+        seal(json.dumps({"command": name, "data": {"msisdn": "081234567890"}}).encode())
+        for name in ("block-msisdn", "unblock-msisdn")
+    )
+    ussd = seal(b'{"command":"request-ussd","data":{"modem_id":"m1","ussd_code":"*123#"}}')
+    for octets in (block, unblock, block + b" ", unblock):
+        handled = await intake.handle(Delivery(octets))
+    assert (handled.verdict, handled.reason) == (Verdict.UNKNOWN, "begun-before")
+    assert core.dispatcher.blocklist.blocked("6281234567890"), "the unblocking was repeated, not the blocking"
+    sender.ussd.answer(UssdAnswer("Pulsa 5000", "+CUSD: 0"))
+    await intake.handle(Delivery(ussd))
+    assert (await intake.handle(Delivery(ussd))).reason == "begun-before"
+    assert sender.ussd.asked == ["*123#"]
+
+
+async def test_what_limits_devices_ids_limits_claims_by_id(start_core: StartCore, sender: FakeSender) -> None:
+    intake = an_intake(await start_core(sender, config=settings(duplicate_window=0)))
+    ledger = Ledger()
+    for _ in range(2):
+        await claimed(intake, ledger, octets=body(id="1"))
+    assert len(sender.given) == 2
 
 
 async def claimed(intake: Intake, ledger: Ledger, *, redelivered: bool = False, octets: bytes = b"") -> Handled:

@@ -2,14 +2,16 @@
 
 import asyncio
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core import Core, StartCore, settings, settle
 from fakes import FakeSender, modem
-from otpbroker.messaging.command import Origin, Repeatable, RequestOtp, SendSms
-from otpbroker.messaging.outcome import OtpRequested, Outcome, State
+from otpbroker.errors import Unavailable
+from otpbroker.messaging.command import Origin, Repeatable, RequestOtp, SendSms, VerifyOtp
+from otpbroker.messaging.outcome import OtpRequested, OtpVerified, Outcome, State, Verdict
 from otpbroker.sms.submission import Refused, Retry, Unknown
 
 LENT = Origin("amqp", "feeder:rabbit", lent=True)
@@ -122,6 +124,71 @@ async def test_what_somebody_else_began_with_is_unknown_and_not_sent(core: Core,
     assert (await core.outcome(outcome.id)).state is State.UNKNOWN, "it can be asked after"
     await asyncio.sleep(600)
     assert sender.texts == []
+
+
+async def test_a_one_time_password_that_somebody_else_began_with_is_unknown_and_no_second_one_is_made(
+    core: Core, sender: FakeSender
+) -> None:
+    origin = replace(LENT, caller="shop")
+    first = RequestOtp("081234567890", "login", "Kode %s", repeatable=Repeatable("k1", again=False))
+    sent = await core.dispatcher.submit(first, origin, wait=60)
+    assert isinstance(sent, OtpRequested)
+    code = sender.texts[0].removeprefix("Kode ")
+    other = RequestOtp("081234567890", "login", "Kode %s", repeatable=Repeatable("k2", again=True, begun=True))
+    result = await core.dispatcher.submit(other, origin, wait=60)
+    assert isinstance(result, OtpRequested)
+    assert (result.outcome.state, result.outcome.error) == (State.UNKNOWN, "begun-before")
+    assert len(sender.given) == 1
+    verified = await core.dispatcher.submit(VerifyOtp("081234567890", "login", code), origin)
+    assert isinstance(verified, OtpVerified)
+    assert verified.verdict is Verdict.VALID, "the code that was sent is still the one"
+
+
+async def test_what_the_broker_gives_again_is_the_same_for_a_day_even_where_ids_are_compared_for_less(
+    start_core: StartCore, sender: FakeSender
+) -> None:
+    core = await start_core(sender, config=settings(duplicate_window=300))
+    await final(core, await give(core, id="42"))
+    await asyncio.sleep(301)
+    repeated = SendSms("081234567890", "a", id="42", repeatable=Repeatable("k", again=True, redelivered=True))
+    outcome = await core.dispatcher.submit(repeated, LENT)
+    assert isinstance(outcome, Outcome)
+    assert outcome.duplicate
+    await final(core, await give(core, id="42"))
+    assert len(sender.given) == 2, "published anew it is another message by then"
+
+
+async def test_what_was_not_sent_does_not_count_for_its_receiver(start_core: StartCore, sender: FakeSender) -> None:
+    core = await start_core(sender, config=settings(receiver_limit=1))
+    core.fleet.senders = ()
+    core.dispatcher.senders_changed()
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="No device connected"):
+            await give(core)
+    core.fleet.senders = (sender,)
+    core.dispatcher.senders_changed()
+    sender.hang()
+    first = await give(core, "in the air", key="1")
+    await settle()
+    waits = SendSms("081111111111", "waits", repeatable=Repeatable("2", again=False))
+    waiting = await core.dispatcher.submit(waits, LENT)
+    assert isinstance(waiting, Outcome)
+    core.dispatcher.withdraw(waiting.id)
+    assert (await final(core, waiting)).error == "returned"
+    sender.wake()
+    assert (await final(core, first)).state is State.SENT
+    again = await core.dispatcher.submit(waits, LENT)
+    assert isinstance(again, Outcome)
+    assert (await final(core, again)).state is State.SENT
+
+
+async def test_a_try_that_its_broker_repeats_is_not_reported(start_core: StartCore) -> None:
+    core = await start_core()
+    with core.bus.subscribe() as events:
+        with pytest.raises(Unavailable):
+            await give(core)
+        core.bus.close()
+        assert [event async for event in events] == []
 
 
 async def test_what_we_began_with_ourselves_is_known_by_its_real_outcome(core: Core) -> None:

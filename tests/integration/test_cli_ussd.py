@@ -134,3 +134,21 @@ async def test_the_right_is_granted_by_the_command_line(plant: Plant) -> None:
     assert done.stdout.strip()
     (user,) = yaml.safe_load((state / "config.yaml").read_text())["api"]["users"]
     assert user["rights"] == ["ussd", "inbox"]
+
+
+async def test_a_right_is_granted_without_a_new_password(plant: Plant) -> None:
+    state = plant.installation.folders["state"]
+    (before,) = yaml.safe_load((state / "config.yaml").read_text())["api"]["users"]
+
+    def add(name: str) -> "subprocess.CompletedProcess[str]":
+        command = ["add-api-user", name, "--right", "feeders", "--keep-password", "--state", str(state)]
+        words = [sys.executable, "-m", "otpbroker", *command]
+        return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+    done = await asyncio.to_thread(add, USER)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    (user,) = yaml.safe_load((state / "config.yaml").read_text())["api"]["users"]
+    assert user == before | {"rights": ["ussd", "feeders"]}
+    unknown = await asyncio.to_thread(add, "nobody")
+    assert unknown.returncode != 0
+    assert "there is no API user nobody" in unknown.stderr

@@ -256,18 +256,32 @@ async def test_not_now_goes_to_another_consumer_or_comes_again_after_a_pause(tmp
 
 
 async def test_a_repeated_publication_is_one_message(tmp_path: Path) -> None:
-    """Who lost the connection before it was accepted says it again."""
+    """Who lost the connection before it was accepted says it again, and hears its end."""
+    settled = {"type": "settled", "id": "a", "verdict": "done", "reason": ""}
     async with relaying(tmp_path) as relay, relay.ours("device") as device:
-        for _ in range(2):
-            async with relay.ours("shop") as shop:
-                assert (await shop.publish("a"))["type"] == "accepted"
-        await device.say(type="consume", credit=5)
-        given = await device.hear()
-        await device.quiet()
-        await device.say(type="settle", id=given["id"], verdict="done")
         async with relay.ours("shop") as shop:
             await shop.publish("a")
-        assert (await device.hear())["id"] == given["id"], "known by its id to the device, also later"
+        async with relay.ours("shop") as shop:
+            assert await shop.publish("a") == {"type": "accepted", "id": "a"}
+            await device.say(type="consume", credit=5)
+            given = await device.hear()
+            await device.quiet()
+            await device.say(type="settle", id=given["id"], verdict="done")
+            assert await shop.hear() == settled
+        async with relay.ours("shop") as shop:
+            assert await shop.publish("a") == {"type": "accepted", "id": "a"}
+            assert await shop.hear() == settled
+        await device.quiet()
+
+
+async def test_the_same_id_with_another_body_is_a_message_of_its_own(tmp_path: Path) -> None:
+    async with relaying(tmp_path) as relay, relay.ours("device") as device, relay.ours("shop") as shop:
+        await device.say(type="consume", credit=5)
+        await shop.publish("a", "one")
+        await shop.publish("a", "two")
+        one, two = await device.hear(), await device.hear()
+        assert (one["body"], two["body"]) == ("one", "two")
+        assert one["id"] != two["id"]
 
 
 async def test_too_much_is_declined_with_the_reason(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from otpbroker.messaging.wire.broker_frames import Settlement
+from otpbroker.relay.ends import Ends
 from otpbroker.relay.metrics import Metrics
 from otpbroker.relay.settings import Limits
 
@@ -131,7 +132,8 @@ class Exchange:
         self._metrics = metrics
         self._monotonic = monotonic
         self._channels: dict[str, Channel] = {}
-        self._ids: set[str] = set()  # held or with a consumer
+        self._ids: dict[str, Held] = {}  # waiting or with a consumer
+        self._ends = Ends(monotonic)
         self._octets = 0
         self.due: float | None = None
         self.on_due: Callable[[], None] = lambda: None
@@ -146,8 +148,18 @@ class Exchange:
         return len(self._ids)
 
     def publish(self, held: Held) -> str:
-        """Take a message: "" when it is held now, else the code of why not. A repeated id is held already."""
-        if held.id in self._ids:
+        """Take a message: "" when it is held now, else the code of why not.
+
+        A repeated id is the same message: who said it last is told its end, at once if it ended of late.
+        """
+        known = self._ids.get(held.id)
+        if known is not None:
+            known.tell = held.tell
+            return ""
+        end = self._ends.of(held.id)
+        if end is not None:
+            if held.tell is not None:
+                held.tell(*end)
             return ""
         limits = self._limits
         channel = self._channels.get(held.channel)
@@ -160,7 +172,7 @@ class Exchange:
         if held.until <= self._monotonic():
             return self.decline("expired")
         held.since = self._monotonic()
-        self._ids.add(held.id)
+        self._ids[held.id] = held
         self._octets += held.cost
         self._metrics.published += 1
         channel = channel or self._open(held.channel)
@@ -237,11 +249,13 @@ class Exchange:
     def _end(self, held: Held, verdict: Settlement, reason: str) -> None:
         if held.copy:
             return
-        self._ids.discard(held.id)
+        self._ids.pop(held.id, None)
         self._octets -= held.cost
         self._metrics.ended[verdict] += 1
         if held.tell is not None:
             held.tell(verdict, reason)
+            if verdict is not Settlement.EXPIRED:  # nobody had it: said again, it may be taken
+                self._ends.remember(held.id, verdict, reason)
 
     def decline(self, reason: str) -> str:
         """Count a message that is not held; the reason comes back."""

@@ -179,16 +179,25 @@ class Client:
     async def _publish_answered(self, frame: frames.Publish) -> None:
         name = frame.id  # alone: what is held must not hold the frame with its body too
 
-        def tell(verdict: Settlement, reason: str) -> None:
+        def settled(verdict: Settlement, reason: str) -> None:
             if self._out.qsize() < _MOST_ANSWERS:
                 self._out.put_nowait(frames.dump(frames.Settled(id=name, verdict=verdict, reason=reason)))
 
-        # A publisher that did not hear `accepted` says it again with its id: that is the same message.
-        known = f"{self.user.username}\0{self._channel}\0{name}".encode()
-        message_id = hashlib.blake2b(known, digest_size=16).hexdigest()
-        problem = await self._publish(self._channel, frame.body.encode(), message_id, frame.expires_at, tell)
+        def tell(verdict: Settlement, reason: str) -> None:
+            # What ends while it is published is told after `accepted`.
+            asyncio.get_running_loop().call_soon(settled, verdict, reason)
+
+        body = frame.body.encode()
+        message_id = self._message_id(name, body)
+        problem = await self._publish(self._channel, body, message_id, frame.expires_at, tell)
         answer = frames.Declined(id=name, reason=problem) if problem else frames.Accepted(id=name)
         self._out.put_nowait(frames.dump(answer))
+
+    def _message_id(self, name: str, body: bytes) -> str:
+        """The same one, also after a restart, for who says it again because it did not hear of it; another one for
+        another body. The user's password hash keeps it from telling the body to who tries all that are likely."""
+        known = (self.user.username, self.user.password, self._channel, name, hashlib.blake2b(body).hexdigest())
+        return hashlib.blake2b("\0".join(known).encode(), digest_size=16).hexdigest()
 
     async def _publish(
         self, name: str, body: bytes, message_id: str, expires_at: float | None = None, tell: Tell | None = None

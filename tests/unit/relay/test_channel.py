@@ -132,14 +132,47 @@ def test_not_now_goes_to_others_at_once_and_to_the_same_one_after_a_pause() -> N
     assert desk.told == [("a", "done", "")]
 
 
-def test_a_repeated_id_is_one_message_until_it_ended() -> None:
+def test_a_repeated_id_is_one_message_and_who_said_it_last_hears_its_end() -> None:
     desk = Desk()
     one = desk.join("one")
-    assert desk.publish("a", "a") == ["", ""]
+    lost = desk.held("a")
+    lost.tell = lambda *_: pytest.fail("that connection is gone")
+    assert [desk.exchange.publish(lost), *desk.publish("a")] == ["", ""]
     assert one.bodies == "a"
     desk.exchange.settle("sms", "one", one.taken[0], Settlement.DONE, "")
+    assert desk.told == [("a", "done", "")]
+
+
+def test_the_end_of_a_message_is_told_again_for_ten_minutes() -> None:
+    desk = Desk()
+    one = desk.join("one")
+    desk.publish("a")
+    desk.exchange.settle("sms", "one", one.taken[0], Settlement.REFUSED, "invalid-json")
+    desk.pass_time(599)
+    assert desk.publish("a") == [""]
+    assert desk.told == [("a", "refused", "invalid-json")] * 2
+    assert one.bodies == "a"
+    desk.pass_time(1)
     desk.publish("a")
     assert one.bodies == "aa", "its consumer knows it by its id"
+
+
+def test_what_expired_is_taken_again_for_nobody_had_it() -> None:
+    desk = Desk()
+    desk.publish("a", life=10)
+    desk.pass_time(10)
+    desk.publish("a")
+    assert desk.join("one").bodies == "a"
+
+
+def test_the_ends_that_are_known_take_bounded_memory() -> None:
+    desk = Desk()
+    one = desk.join("one", 20_000)
+    for number in range(10_001):
+        desk.publish(str(number))
+        desk.exchange.settle("sms", "one", one.taken.pop(), Settlement.DONE, "")
+    desk.publish("0", "1")
+    assert one.bodies == "0", "the oldest is forgotten"
 
 
 def test_limits_of_messages_channels_and_memory() -> None:

@@ -297,6 +297,43 @@ async def test_too_much_is_declined_with_the_reason(tmp_path: Path) -> None:
             assert (await device.publish("6"))["reason"] == "no-right"
 
 
+async def test_a_consumer_finds_its_place_though_answers_that_nobody_hears_use_up_the_channels(
+    tmp_path: Path,
+) -> None:
+    async with relaying(tmp_path, limits={"channels": 1}) as relay:
+        answering = await relay.client("/ws?topic=answer-1", "device")
+        await answering.text("{}")
+        await relay.until('waiting{channel="answer-1"}', 1)
+        async with relay.ours("device") as device, relay.ours("shop") as shop:
+            await device.say(type="consume", credit=1)
+            await relay.until('consumers{channel="sms"}', 1)
+            await shop.publish("a", COMMAND)
+            assert (await device.hear())["body"] == COMMAND
+
+
+async def test_a_connection_that_wants_too_many_channels_is_closed_so_that_it_knows(tmp_path: Path) -> None:
+    async with relaying(tmp_path) as relay:
+        socket = await relay.client("/ws", "shop")
+        await socket.message()
+        for number in range(17):
+            await socket.text(json.dumps({"command": "receive-message", "channel": f"answer-{number}"}))
+        assert await asyncio.wait_for(socket.frame(), 5) == (peers.CLOSE, (1008).to_bytes(2))
+        await relay.until('connections{kind="channel"}', 0)
+
+
+async def test_a_name_that_can_not_be_written_is_no_channel(tmp_path: Path) -> None:
+    async with relaying(tmp_path) as relay:
+        socket = await relay.client("/ws", "shop")
+        await socket.message()
+        for name in ("answer-\ud800", "answer-" + "x" * 122):
+            await socket.text(json.dumps({"command": "receive-message", "channel": name}))
+        await socket.text('{"command":"receive-message","channel":"answer-1"}')
+        await relay.until('consumers{channel="answer-1"}', 1)
+        assert sum(name.startswith("consumers") for name in await relay.metrics()) == 1
+        with pytest.raises(ConnectionError, match="400"):
+            await relay.client("/ws?topic=answer-" + "x" * 122, "shop")
+
+
 async def test_a_user_that_sends_too_fast_is_read_more_slowly(tmp_path: Path) -> None:
     async with relaying(tmp_path, limits={"rate": 20, "burst": 5}) as relay, relay.ours("shop") as shop:
         start = time.monotonic()

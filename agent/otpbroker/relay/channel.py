@@ -163,7 +163,7 @@ class Exchange:
             return ""
         limits = self._limits
         channel = self._channels.get(held.channel)
-        if channel is None and len(self._channels) >= limits.channels:
+        if channel is None and self._unheard() >= limits.channels:
             return self.decline("too-many-channels")
         if channel is not None and len(channel.waiting) >= limits.waiting:
             return self.decline("channel-full")
@@ -180,16 +180,11 @@ class Exchange:
         self._serve(channel)
         return ""
 
-    def attach(self, name: str, consumer: Consumer) -> bool:
-        """Let it consume; False: there are too many channels."""
-        channel = self._channels.get(name)
-        if channel is None:
-            if len(self._channels) >= self._limits.channels:
-                return False
-            channel = self._open(name)
+    def attach(self, name: str, consumer: Consumer) -> None:
+        """Let it consume; no limit of channels keeps it out, for messages that nobody hears could use that up."""
+        channel = self._channels.get(name) or self._open(name)
         channel.consumers.append(consumer)
         self._serve(channel)
-        return True
 
     def detach(self, name: str, consumer: Consumer, returned: list[Held]) -> None:
         """It is gone; what it had not settled goes to others, first of all to the same user if it comes back soon:
@@ -229,6 +224,9 @@ class Exchange:
             for held in channel.expired(now):
                 self._end(held, Settlement.EXPIRED, "nobody-came")
             self._serve(channel)
+
+    def _unheard(self) -> int:
+        return sum(not channel.consumers for channel in self._channels.values())
 
     def _open(self, name: str) -> Channel:
         channel = self._channels[name] = Channel(name, broadcast=name in self._broadcast)

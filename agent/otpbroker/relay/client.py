@@ -16,7 +16,7 @@ from otpbroker.messaging.wire import broker_frames as frames
 from otpbroker.messaging.wire.broker_frames import Settlement
 from otpbroker.rate import TokenBuckets
 from otpbroker.relay.channel import Exchange, Held, Tell
-from otpbroker.relay.settings import Limits
+from otpbroker.relay.settings import Limits, is_channel
 from otpbroker.relay.users import RelayUser
 
 _log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ HISTORIC_ROOM = 4  # messages on their way to a consumer that can't acknowledge
 WRITE_WITHIN = 20.0  # seconds; a consumer that does not read for so long is hung up on
 PING_EVERY = 10.0  # seconds; of clients of ours alone, others may not know how to answer
 PONG_WITHIN = 10.0
+_MOST_SEATS = 16  # channels that one connection consumes
 _MOST_ANSWERS = 2000  # frames that wait for a publisher of ours to read them; then the news are dropped
 
 
@@ -112,7 +113,7 @@ class Client:
         if self.kind is Kind.CHANNEL:
             await self._socket.send(frames.greeting(self._hall.clock.now(), accepted=True))
         elif self.kind is Kind.TOPIC and self.user.may_consume(self._channel):
-            self._sit(self._channel, HISTORIC_ROOM)
+            await self._sit(self._channel, HISTORIC_ROOM)
         while True:
             octets = await self._socket.receive()
             match self.kind:
@@ -125,11 +126,12 @@ class Client:
 
     async def _channel_message(self, octets: bytes) -> None:
         request = frames.peek(octets) or {}
-        name = request.get("channel")
+        named = request.get("channel")
+        name = named if isinstance(named, str) and is_channel(named) else ""
         match request.get("command"):
-            case "receive-message" if isinstance(name, str) and self.user.may_consume(name):
-                self._sit(name, HISTORIC_ROOM)
-            case frames.ENVELOPE if isinstance(name, str):
+            case "receive-message" if name and self.user.may_consume(name):
+                await self._sit(name, HISTORIC_ROOM)
+            case frames.ENVELOPE if name:
                 await self._publish_unanswered(name, octets)
             case "ping":
                 await self._socket.send(frames.greeting(self._hall.clock.now(), accepted=True))
@@ -144,7 +146,7 @@ class Client:
             return
         match frame:
             case frames.Consume(credit=credit) if self.user.may_consume(self._channel):
-                self._sit(self._channel, credit)
+                await self._sit(self._channel, credit)
             case frames.Settle(id=message_id, verdict=verdict, reason=reason):
                 self._settle(message_id, verdict, reason)
             case frames.Publish():
@@ -152,18 +154,19 @@ class Client:
             case _:
                 self._complain("not-understood")
 
-    def _sit(self, name: str, credit: int) -> None:
+    async def _sit(self, name: str, credit: int) -> None:
         """Take a place, or change the credit of the one that is there."""
         seat = self._seats.get(name)
         if seat is not None:
             seat.credit = credit
             self._hall.exchange.room_changed(name)
             return
-        seat = Seat(self.user.username, credit, self._out.put_nowait)
-        self._seats[name] = seat
-        if not self._hall.exchange.attach(name, seat):
-            del self._seats[name]
+        if len(self._seats) >= _MOST_SEATS:
             self._complain("too-many-channels")
+            await self._socket.close(1008)  # else it would wait at this channel for ever
+            raise Ended
+        seat = self._seats[name] = Seat(self.user.username, credit, self._out.put_nowait)
+        self._hall.exchange.attach(name, seat)
 
     def _settle(self, message_id: str, verdict: Settlement, reason: str) -> None:
         seat = self._seats.get(self._channel)

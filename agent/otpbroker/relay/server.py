@@ -23,7 +23,7 @@ from otpbroker.rate import TokenBuckets, TooManyAttempts
 from otpbroker.relay.channel import Exchange
 from otpbroker.relay.client import Client, Ended, Hall, Kind
 from otpbroker.relay.metrics import Metrics
-from otpbroker.relay.settings import RelaySettings
+from otpbroker.relay.settings import RelaySettings, is_channel
 from otpbroker.relay.users import RelayUser, Users
 from otpbroker.web.access import CHALLENGE, Access, Unauthenticated
 from otpbroker.web.connections import Connections
@@ -135,7 +135,7 @@ class Relay:
             kind = Kind.ACKNOWLEDGED
         else:
             kind = Kind.TOPIC if name else Kind.CHANNEL
-        if kind is not Kind.CHANNEL and not 0 < len(name) <= 128:
+        if kind is not Kind.CHANNEL and not is_channel(name):
             return connection.respond(HTTPStatus.BAD_REQUEST, "Name the channel: ?channel=NAME or ?topic=NAME\n")
         peer = connection.remote_address
         if peer is None:  # gone already

@@ -1,5 +1,6 @@
 """How a relay is set up: one YAML file, or options of the command line."""
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -13,12 +14,19 @@ from otpbroker.errors import Misconfigured
 
 ChannelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
+# What can be neither a label of the metrics nor written in UTF-8 is no name of a channel.
+_CHANNEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,128}")
+
+
+def is_channel(name: str) -> bool:
+    return _CHANNEL.fullmatch(name) is not None
+
 
 class Limits(Section):
     """What clients may cost; times in seconds."""
 
     connections: int = Field(500, ge=1, le=100_000)
-    channels: int = Field(100, ge=1, le=10_000)
+    channels: int = Field(100, ge=1, le=10_000, description="channels that have messages and no consumer")
     message: int = Field(64 * 1024, ge=1024, le=1024 * 1024, description="octets of one message")
     waiting: int = Field(1000, ge=1, le=10_000, description="messages of one channel without a consumer")
     octets: int = Field(64 * 1024 * 1024, ge=1024 * 1024, description="memory of all messages that are held")

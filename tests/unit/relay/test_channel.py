@@ -47,7 +47,7 @@ class Desk:
 
     def join(self, user: str, room: int = 10) -> Taker:
         taker = Taker(user, room)
-        assert self.exchange.attach("sms", taker)
+        self.exchange.attach("sms", taker)
         return taker
 
     def pass_time(self, seconds: float) -> None:
@@ -188,6 +188,15 @@ def test_limits_of_messages_channels_and_memory() -> None:
         desk.exchange.settle("sms", "one", held, Settlement.DONE, "")
     desk.exchange.detach("sms", one, [])
     assert desk.publish("y", channel="third") == [""], "a channel that nobody uses is forgotten"
+
+
+def test_messages_that_nobody_hears_lock_no_consumer_out() -> None:
+    desk = Desk(channels=2)
+    assert desk.publish("a", channel="answer-1") + desk.publish("b", channel="answer-2") == ["", ""]
+    one = desk.join("one")
+    assert desk.publish("c") == [""], "a channel with a consumer is not counted"
+    assert one.bodies == "c"
+    assert desk.publish("d", channel="answer-3") == ["too-many-channels"]
 
 
 @pytest.mark.parametrize("end", ["settled", "lost", "not now"])

@@ -46,6 +46,14 @@ def test_what_is_no_envelope_comes_back_as_it_is(octets: bytes) -> None:
     assert items(octets) == (octets,)
 
 
+def test_an_envelope_without_its_first_items_holds_the_others() -> None:
+    sent = envelope(OLD, NEW, {"message": "\ud800 ü"})
+    assert items(frames.without_first(sent, 1)) == items(sent)[1:]
+    assert frames.peek(frames.without_first(sent, 2)) == (frames.peek(sent) or {}) | {
+        "data": [{"message": "\ud800 ü"}]
+    }
+
+
 def test_sealed_items_are_bodies_of_their_own() -> None:
     assert items(envelope("eyJ.a.b.c.d", {"jwe": "eyJ.a.b.c.d"})) == (b"eyJ.a.b.c.d", b'{"jwe":"eyJ.a.b.c.d"}')
 
@@ -82,6 +90,9 @@ def test_frames_of_ours_come_back_as_they_were() -> None:
         b'{"type":"deliver","id":"","body":""}',
         b'{"type":"settle","id":"a","verdict":"fine"}',
         b'{"type":"publish","id":"a\\n","body":""}',
+        b'{"type":"publish","id":"a","body":"","expires_at":NaN}',
+        b'{"type":"publish","id":"a","body":"","expires_at":1e999}',
+        b'{"type":"deliver","id":"a","body":"","expires_at":-Infinity}',
         b"\xff",
     ],
 )

@@ -33,7 +33,7 @@ class Settlement(StrEnum):
 
 
 class _Frame(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
@@ -154,6 +154,16 @@ def items(octets: bytes, request: Object | None) -> tuple[bytes, ...]:
     if not 0 < len(data) <= MOST_ITEMS:
         return (octets,)
     return tuple(_item(item) for item in data)
+
+
+def without_first(octets: bytes, count: int) -> bytes:
+    """An envelope that `items` took apart, without its first items."""
+    request = peek(octets) or {}
+    rest = request | {"data": cast(list[object], request.get("data"))[count:]}
+    try:
+        return json.dumps(rest, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        return _compact(rest).encode()
 
 
 def _item(item: object) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import time
 from pathlib import Path
 
@@ -395,9 +396,46 @@ async def test_tls_with_a_certificate_that_is_renewed(tmp_path: Path) -> None:
                     break
 
 
-def trustme_client(authority: trustme.CA) -> "object":
-    import ssl  # noqa: PLC0415 # for one test
+async def test_a_certificate_with_another_key_or_broken_users_leave_what_was_known(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority, renewed = trustme.CA(), trustme.CA()
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    issued, next_one = authority.issue_cert("localhost"), renewed.issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path(chain)
+    issued.private_key_pem.write_to_path(key)
+    tls = {"certificate": str(chain), "key": str(key)}
+    async with relaying(tmp_path, tls=tls, address="127.0.0.1") as relay:
 
+        async def shake_hands(trusted: trustme.CA) -> None:
+            _, writer = await asyncio.open_connection("localhost", relay.port, ssl=trustme_client(trusted))
+            writer.close()
+
+        next_one.cert_chain_pems[0].write_to_path(chain)
+        await relay.relay.reload()
+        await shake_hands(authority)
+        assert "certificate not read again" in caplog.text
+        next_one.private_key_pem.write_to_path(key)
+        (tmp_path / "users.yaml").write_text("users: 17")
+        await relay.relay.reload()
+        await shake_hands(renewed)
+        assert "users not read again" in caplog.text
+
+
+@pytest.mark.parametrize("more", [b"Authorization: Basic YTpi\r\n" * 2, b"Authorization: Basic \xff\r\n"])
+async def test_credentials_that_are_no_ones_are_refused_without_a_traceback(tmp_path: Path, more: bytes) -> None:
+    async with relay_process(tmp_path) as relay:
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+        writer.write(
+            b"GET /?topic=sms HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" + more + b"\r\n"
+        )
+        assert b" 400 " in await reader.readline()
+        writer.close()
+        assert "Traceback" not in relay.log
+
+
+def trustme_client(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context

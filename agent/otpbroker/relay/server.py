@@ -112,13 +112,19 @@ class Relay:
 
     async def reload(self) -> None:
         """Read the certificate and the users again; who has other rights now has to come again."""
-        try:
-            await self._refresh_users()
-            tls = self._settings.tls
-            if self._context is not None and tls is not None:
-                await asyncio.to_thread(self._context.load_cert_chain, tls.certificate, tls.key)
-        except (OtpBrokerError, OSError) as error:
-            _log.error("not read again, what was known counts on: %s", error)  # not a defect of ours
+        for what, read in (("users", self._refresh_users), ("certificate", self._refresh_certificate)):
+            try:
+                await read()
+            except (OtpBrokerError, OSError) as error:
+                _log.error("%s not read again, what was known counts on: %s", what, error)  # not a defect of ours
+
+    async def _refresh_certificate(self) -> None:
+        context, tls = self._context, self._settings.tls
+        if context is None or tls is None:
+            return
+        # A key that does not belong to its certificate would spoil the context that is in use.
+        await asyncio.to_thread(_tls, self._settings)
+        await asyncio.to_thread(context.load_cert_chain, tls.certificate, tls.key)
 
     async def _refresh_users(self) -> None:
         if await asyncio.to_thread(self._users.refresh):
@@ -137,15 +143,17 @@ class Relay:
             kind = Kind.TOPIC if name else Kind.CHANNEL
         if kind is not Kind.CHANNEL and not is_channel(name):
             return connection.respond(HTTPStatus.BAD_REQUEST, "Name the channel: ?channel=NAME or ?topic=NAME\n")
+        proofs = request.headers.get_all("Authorization")
+        if len(proofs) > 1 or not "".join(proofs).isascii():
+            return connection.respond(HTTPStatus.BAD_REQUEST, "Send one Authorization header, in ASCII.\n")
         peer = connection.remote_address
         if peer is None:  # gone already
             return connection.respond(HTTPStatus.BAD_REQUEST, "")
         user: RelayUser | None = None
         try:
-            with suppress(Misconfigured):  # a broken file: those who were known are known
+            with suppress(Misconfigured, OSError):  # a broken file: those who were known are known
                 await self._refresh_users()
-            header = request.headers.get("Authorization")
-            user = self._users.named(await self._access.authenticate(header, peer[0]))
+            user = self._users.named(await self._access.authenticate("".join(proofs), peer[0]))
         except (Unauthenticated, TooManyAttempts, Unavailable) as error:
             self.metrics.refused += 1
             if kind is not Kind.CHANNEL or not isinstance(error, Unauthenticated):

@@ -6,6 +6,8 @@ import logging
 import signal
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from otpbroker.cli.place import read_password
 from otpbroker.cli.process import allow_many_files, keep_out_of_core_dumps, log_to_stderr
 from otpbroker.cli.signals import stop_on_signals
@@ -15,8 +17,6 @@ from otpbroker.passwords import check_strength, hash_password
 from otpbroker.relay.settings import RelaySettings, TlsSection, load_settings
 
 _log = logging.getLogger("otpbroker.relay")
-
-_SECRET_NAME = 24  # characters of a user name that is its own password
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -86,16 +86,16 @@ async def _run(settings: RelaySettings) -> None:
 
 
 def add_user(arguments: argparse.Namespace) -> int:
-    from otpbroker.relay.users import make_user, write_user  # noqa: PLC0415 # with its pydantic models
+    from otpbroker.relay.users import SECRET_NAME, make_user, write_user  # noqa: PLC0415 # with its pydantic models
 
     name: str = arguments.username
     if not arguments.publish and not arguments.consume:
         raise Rejected("no-rights", "a user needs a channel", remedy="add --publish CHANNEL or --consume CHANNEL")
     if arguments.name_is_password:
-        if len(name) < _SECRET_NAME:
+        if len(name) < SECRET_NAME:
             raise Rejected(
                 "weak-password",
-                f"the name is the password, and has less than {_SECRET_NAME} characters",
+                f"the name is the password, and has less than {SECRET_NAME} characters",
                 field=name,
             )
         password = name
@@ -104,6 +104,8 @@ def add_user(arguments: argparse.Namespace) -> int:
         check_strength(password, name)
     user = make_user(name, hash_password(password), arguments.publish, arguments.consume)
     write_user(_settings(arguments).users, user)
+    if user.shown != name:
+        print(f"the relay's log calls it {user.shown!r}, for a name so long may be a password")
     return 0
 
 
@@ -120,4 +122,13 @@ def _settings(arguments: argparse.Namespace) -> RelaySettings:
                 "tls-incomplete", "a certificate needs its key", remedy="name both --certificate and --key"
             )
         given["tls"] = TlsSection(certificate=arguments.certificate, key=arguments.key)
-    return RelaySettings.model_validate({**dict(settings), **given})
+    try:
+        return RelaySettings.model_validate({**dict(settings), **given})
+    except ValidationError as error:
+        option = "--" + str(error.errors(include_input=False)[0]["loc"][0]).replace("_", "-")
+        raise Rejected(
+            "option-invalid",
+            "is no IP address",
+            field=option,
+            remedy="name one of this machine's, or 0.0.0.0 for all",
+        ) from None

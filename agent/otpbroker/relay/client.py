@@ -263,4 +263,4 @@ class Client:
     def _complain(self, reason: str) -> None:
         """Say in the log that something of this client was not taken; the same not more than once a minute."""
         if not self._hall.complaints.take(f"{self.user.username} {reason}"):
-            _log.warning("something of %s (%s client) was not taken: %s", self.user.username, self.kind, reason)
+            _log.warning("something of %s (%s client) was not taken: %s", self.user.shown, self.kind, reason)

@@ -27,7 +27,8 @@ class Limits(Section):
 
     connections: int = Field(500, ge=1, le=100_000)
     channels: int = Field(100, ge=1, le=10_000, description="channels that have messages and no consumer")
-    message: int = Field(64 * 1024, ge=1024, le=1024 * 1024, description="octets of one message")
+    # A device takes no larger command, and its feeder no larger frame than this one escaped.
+    message: int = Field(64 * 1024, ge=1024, le=64 * 1024, description="octets of one message")
     waiting: int = Field(1000, ge=1, le=10_000, description="messages of one channel without a consumer")
     octets: int = Field(64 * 1024 * 1024, ge=1024 * 1024, description="memory of all messages that are held")
     life: int = Field(300, ge=1, le=7 * 86400, description="how long a message is held that names no end")

@@ -1,5 +1,6 @@
 """Who may publish to the relay and consume from it: a YAML file with argon2id hashes."""
 
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ from otpbroker.config.model import ApiUser
 from otpbroker.config.section import Section
 from otpbroker.errors import Misconfigured, Rejected
 from otpbroker.files import replace_file
+
+SECRET_NAME = 24  # characters, at least, of a user name that is its own password
 
 _HEADER = "# Users of the relay; otpbroker relay add-user writes it, and a running relay reads it again.\n"
 
@@ -35,6 +38,13 @@ class RelayUser(ApiUser):
             if any(_overlap(pattern, other) for other in published):
                 raise ValueError(f"{pattern} is published by the same user: make two users")
         return consume
+
+    @property
+    def shown(self) -> str:
+        """For the log: a name that is long enough to be its own password is not written there."""
+        if len(self.username) < SECRET_NAME:
+            return self.username
+        return f"user {hashlib.blake2b(self.username.encode(), digest_size=4).hexdigest()}"
 
     def may_publish(self, channel: str) -> bool:
         return any(_fits(channel, pattern) for pattern in self.publish)

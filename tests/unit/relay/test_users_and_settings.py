@@ -72,7 +72,9 @@ def test_a_user_is_added_and_replaced_by_the_command(
     assert "make two users" in capsys.readouterr().err
 
 
-def test_the_older_publisher_whose_password_is_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_older_publisher_whose_password_is_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "users.yaml"
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     name = "pub-b3f0a94c1d6e72885a1c"
@@ -80,6 +82,23 @@ def test_the_older_publisher_whose_password_is_its_name(tmp_path: Path, monkeypa
     assert main([*words, name]) == 0
     assert verify_password(read_users(path)[0].password, name)
     assert main([*words, "shop"]) == 1
+    shown = read_users(path)[0].shown
+    assert shown.startswith("user ")
+    assert name[:5] not in shown, "the log must not have a password"
+    assert shown in capsys.readouterr().out
+    assert user().shown == "shop"
+
+
+def test_an_address_that_is_none_is_told_by_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["relay", "--address", "foo"]) == 1
+    assert "--address: is no IP address (name one" in capsys.readouterr().err
+
+
+def test_no_message_may_be_larger_than_a_device_takes(tmp_path: Path) -> None:
+    path = tmp_path / "relay.yaml"
+    path.write_text("limits: {message: 65537}\n")
+    with pytest.raises(Misconfigured, match=r"limits\.message"):
+        load_settings(path)
 
 
 def test_settings_are_found_beside_their_file_and_mistakes_are_named(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class Held:
     only_for: str = ""  # the user whose connection was lost with it, who may know its end; until `kept_until`
     not_for: str = ""  # the user who could not take it; until `kept_until`
     kept_until: float = 0.0
+    doubtful: bool = False  # a consumer was lost with it, which may have sent it
     copy: bool = False  # one of those that a broadcast channel's consumers got
 
     @property
@@ -64,10 +65,11 @@ class Consumer(Protocol):
 class Channel:
     """One channel: who consumes it, and what waits, oldest first."""
 
-    def __init__(self, name: str, *, broadcast: bool) -> None:
+    def __init__(self, name: str, metrics: Metrics, *, broadcast: bool) -> None:
         self.name = name
         self.consumers: deque[Consumer] = deque()  # the next one in turn first
         self.waiting: deque[Held] = deque()
+        self._metrics = metrics
         self._broadcast = broadcast
 
     def serve(self, now: float) -> list[Held]:
@@ -100,6 +102,8 @@ class Channel:
             for consumer in self.consumers:
                 if consumer.room > 0:
                     consumer.give(replace(held, attempt=1, tell=None, copy=True))
+                else:
+                    self._metrics.missed += 1
             ended.append(held)
         return ended
 
@@ -196,6 +200,7 @@ class Exchange:
             if held.until <= now or held.copy:
                 self._end(held, Settlement.UNKNOWN, "consumer-lost")
                 continue
+            held.doubtful = True
             held.only_for, held.not_for = consumer.user, ""
             held.kept_until = now + self._limits.grace
             channel.waiting.appendleft(held)
@@ -213,6 +218,12 @@ class Exchange:
             self._metrics.returned += 1
         self._serve(self._channels[name])
 
+    def shorten(self, held: Held, body: bytes) -> None:
+        """A consumer has its first commands; `body` is the rest."""
+        if not held.copy:
+            self._octets += len(body) - len(held.body)
+        held.body = body
+
     def room_changed(self, name: str) -> None:
         self._serve(self._channels[name])
 
@@ -222,14 +233,17 @@ class Exchange:
         self.due = None
         for channel in tuple(self._channels.values()):
             for held in channel.expired(now):
-                self._end(held, Settlement.EXPIRED, "nobody-came")
+                if held.doubtful:
+                    self._end(held, Settlement.UNKNOWN, "consumer-lost")
+                else:
+                    self._end(held, Settlement.EXPIRED, "nobody-came")
             self._serve(channel)
 
     def _unheard(self) -> int:
         return sum(not channel.consumers for channel in self._channels.values())
 
     def _open(self, name: str) -> Channel:
-        channel = self._channels[name] = Channel(name, broadcast=name in self._broadcast)
+        channel = self._channels[name] = Channel(name, self._metrics, broadcast=name in self._broadcast)
         return channel
 
     def _serve(self, channel: Channel) -> None:

@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -26,6 +26,7 @@ WRITE_WITHIN = 20.0  # seconds; a consumer that does not read for so long is hun
 PING_EVERY = 10.0  # seconds; of clients of ours alone, others may not know how to answer
 PONG_WITHIN = 10.0
 _MOST_SEATS = 16  # channels that one connection consumes
+_MOST_UNHEARD = 256  # answers that wait for a publisher of ours to read them; then it is not read
 _MOST_ANSWERS = 2000  # frames that wait for a publisher of ours to read them; then the news are dropped
 
 
@@ -93,6 +94,10 @@ class Client:
         self._hall = hall
         self._seats: dict[str, Seat] = {}
         self._out: asyncio.Queue[Held | str] = asyncio.Queue()
+        self._written = asyncio.Event()
+        self._mute = False  # nothing is written any more
+        self._held_back = False  # not read from, now
+        self._was_held_back = False  # since the last ping
 
     async def converse(self) -> None:
         """Until the connection ends."""
@@ -108,6 +113,8 @@ class Client:
             await asyncio.gather(*tasks, return_exceptions=True)
             for name, seat in self._seats.items():
                 self._hall.exchange.detach(name, seat, list(seat.open.values()))
+            while not self._out.empty():  # messages that are held know this client until they end
+                self._out.get_nowait()
 
     async def _read(self) -> None:
         if self.kind is Kind.CHANNEL:
@@ -184,7 +191,7 @@ class Client:
 
         def settled(verdict: Settlement, reason: str) -> None:
             if self._out.qsize() < _MOST_ANSWERS:
-                self._out.put_nowait(frames.dump(frames.Settled(id=name, verdict=verdict, reason=reason)))
+                self._answer(frames.Settled(id=name, verdict=verdict, reason=reason))
 
         def tell(verdict: Settlement, reason: str) -> None:
             # What ends while it is published is told after `accepted`.
@@ -193,8 +200,25 @@ class Client:
         body = frame.body.encode()
         message_id = self._message_id(name, body)
         problem = await self._publish(self._channel, body, message_id, frame.expires_at, tell)
-        answer = frames.Declined(id=name, reason=problem) if problem else frames.Accepted(id=name)
-        self._out.put_nowait(frames.dump(answer))
+        self._answer(frames.Declined(id=name, reason=problem) if problem else frames.Accepted(id=name))
+        while self._out.qsize() >= _MOST_UNHEARD and not self._mute:
+            self._written.clear()
+            with self._holding_back():
+                await self._written.wait()
+
+    def _answer(self, frame: frames.Frame) -> None:
+        if not self._mute:
+            self._out.put_nowait(frames.dump(frame))
+
+    @contextmanager
+    def _holding_back(self) -> Iterator[None]:
+        """Its pong lies behind what is not read: no ping that is under way meanwhile tells that it is dead."""
+        self._held_back = True
+        try:
+            yield
+        finally:
+            self._held_back = False
+            self._was_held_back = True
 
     def _message_id(self, name: str, body: bytes) -> str:
         """The same one, also after a restart, for who says it again because it did not hear of it; another one for
@@ -207,6 +231,9 @@ class Client:
     ) -> str:
         """ "" when it is held now, else why not."""
         hall = self._hall
+        while wait := hall.rates.take(self.user.username):
+            with self._holding_back():
+                await asyncio.sleep(wait)  # tokens come by time alone
         if not self.user.may_publish(name):
             return hall.exchange.decline("no-right")
         if len(body) > hall.limits.message:
@@ -215,8 +242,6 @@ class Client:
             body.decode()
         except UnicodeDecodeError:
             return hall.exchange.decline("not-text")
-        while wait := hall.rates.take(self.user.username):  # noqa: ASYNC110 # tokens come by time alone
-            await asyncio.sleep(wait)
         now = hall.clock.now()
         life = hall.limits.life if expires_at is None else min(expires_at - now, 7 * 86400.0)
         until = hall.clock.monotonic() + life
@@ -229,8 +254,12 @@ class Client:
                 given = await self._out.get()
                 async with asyncio.timeout(WRITE_WITHIN):
                     await (self._socket.send(given) if isinstance(given, str) else self._deliver(given))
+                self._written.set()
         except (TimeoutError, Ended):
             self._socket.abort()
+        finally:
+            self._mute = True
+            self._written.set()
 
     async def _deliver(self, held: Held) -> None:
         if self.kind is Kind.ACKNOWLEDGED:
@@ -239,8 +268,14 @@ class Client:
             )
             await self._socket.send(frames.dump(frame))
             return
-        for text in self._historic_texts(held):
-            await self._socket.send(text)
+        texts, written = self._historic_texts(held), 0
+        try:
+            for text in texts:
+                await self._socket.send(text)
+                written += 1
+        finally:
+            if 0 < written < len(texts):  # others get the rest alone
+                self._hall.exchange.shorten(held, frames.without_first(held.body, written))
         del self._seats[held.channel].open[held.id]
         # Written is all that can be known of it.
         self._hall.exchange.settle(held.channel, self.user.username, held, Settlement.UNKNOWN, "not-acknowledged")
@@ -255,8 +290,13 @@ class Client:
         try:
             while True:
                 await asyncio.sleep(PING_EVERY)
-                async with asyncio.timeout(PONG_WITHIN):
-                    await self._socket.ping()
+                self._was_held_back = self._held_back
+                try:
+                    async with asyncio.timeout(PONG_WITHIN):
+                        await self._socket.ping()
+                except TimeoutError:
+                    if not self._was_held_back:
+                        raise
         except (TimeoutError, Ended):
             self._socket.abort()
 

@@ -14,6 +14,7 @@ class Metrics:
     declined: Counter[str] = field(default_factory=Counter)  # by reason; nothing of these was held
     ended: Counter[str] = field(default_factory=Counter)  # by verdict
     connections: Counter[str] = field(default_factory=Counter)  # open ones, by kind
+    missed: int = 0  # copies on broadcast channels that a consumer had no room for
     refused: int = 0  # wrong credentials
 
     def text(self, channels: Iterable[tuple[str, int, int, float]]) -> str:
@@ -23,6 +24,8 @@ class Metrics:
             f"otpbroker_relay_published_total {self.published}",
             "# TYPE otpbroker_relay_returned_total counter",
             f"otpbroker_relay_returned_total {self.returned}",
+            "# TYPE otpbroker_relay_missed_total counter",
+            f"otpbroker_relay_missed_total {self.missed}",
             "# TYPE otpbroker_relay_refused_logins_total counter",
             f"otpbroker_relay_refused_logins_total {self.refused}",
             *_family("declined_total", "counter", "reason", self.declined),

@@ -116,6 +116,15 @@ def test_a_lost_consumers_message_whose_time_is_over_has_an_unknown_end() -> Non
     assert desk.told == [("a", "unknown", "consumer-lost")]
 
 
+def test_one_that_nobody_took_after_its_consumer_was_lost_has_an_unknown_end_too() -> None:
+    desk = Desk()
+    one = desk.join("one")
+    desk.publish("a", life=100)
+    desk.exchange.detach("sms", one, one.taken)
+    desk.pass_time(100)
+    assert desk.told == [("a", "unknown", "consumer-lost")]
+
+
 def test_not_now_goes_to_others_at_once_and_to_the_same_one_after_a_pause() -> None:
     desk = Desk(pause=5)
     one = desk.join("one")
@@ -197,6 +206,14 @@ def test_messages_that_nobody_hears_lock_no_consumer_out() -> None:
     assert desk.publish("c") == [""], "a channel with a consumer is not counted"
     assert one.bodies == "c"
     assert desk.publish("d", channel="answer-3") == ["too-many-channels"]
+
+
+def test_who_has_no_room_on_a_broadcast_channel_misses_it_and_that_is_counted() -> None:
+    desk = Desk(broadcast=True)
+    desk.join("one")
+    desk.join("two", 1)
+    desk.publish("a", "b", "c")
+    assert "otpbroker_relay_missed_total 2\n" in desk.metrics.text([])
 
 
 @pytest.mark.parametrize("end", ["settled", "lost", "not now"])

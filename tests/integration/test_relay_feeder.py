@@ -3,29 +3,52 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from relay_process import PASSWORD, Ours, RunningRelay, relaying
+from relay_process import PASSWORD, Ours, RelayHere, RunningRelay, relaying
 from websockets.exceptions import WebSocketException
 
 from fake_intake import FakeIntake
 from otpbroker.clock import Clock
 from otpbroker.config.feeder_websocket import WebsocketFeeder
-from otpbroker.feeder.intake import Handled, Verdict
+from otpbroker.feeder import websocket
+from otpbroker.feeder.intake import Delivery, Handled, Verdict
 from otpbroker.feeder.websocket import Patience, SocketFeeder
 
-QUICK = Patience(first=0.05, most=0.2, settled=0.02)
+QUICK = Patience(first=0.05, most=0.2, settled=0.02, again=0.05, again_most=0.1)
+
+
+class Operators(FakeIntake):
+    """`full`: commands whose operator can take none now; `silent`: whose modem does not come to an end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full: set[bytes] = set()
+        self.silent: set[bytes] = set()
+        self.sent: list[bytes] = []
+
+    async def handle(self, delivery: Delivery, *, began: Callable[[str], None] = lambda _: None) -> Handled:
+        handled = await super().handle(delivery, began=began)
+        if delivery.body in self.full:
+            return Handled(Verdict.NOT_NOW, "modem-cap")
+        if delivery.body in self.silent:
+            await asyncio.Event().wait()
+        self.sent.append(delivery.body)
+        async with self.changed:
+            self.changed.notify_all()
+        return handled
 
 
 class Device:
     """A feeder on the relay, with its intake."""
 
-    def __init__(self, relay: RunningRelay, user: str, **settings: Any) -> None:
-        self.intake = FakeIntake()
+    def __init__(self, relay: RunningRelay, user: str, *, patience: Patience = QUICK, **settings: Any) -> None:
+        self.intake = Operators()
         self.modems = 2
         section = WebsocketFeeder.model_validate(
             {"id": user, "kind": "websocket", "url": relay.url, "username": user, "password": PASSWORD} | settings
@@ -36,7 +59,7 @@ class Device:
             lambda *_: None,
             lambda: self.modems,
             Clock(),
-            patience=QUICK,
+            patience=patience,
         )
 
     @property
@@ -53,6 +76,12 @@ async def device(relay: RunningRelay, user: str = "device", **settings: Any) -> 
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def hang_up(relay: RelayHere, user: str) -> None:
+    for connection, client in tuple(relay.relay._clients.items()):
+        if client.user.username == user:
+            connection.transport.abort()
 
 
 async def settled(shop: Ours, *names: str) -> dict[str, str]:
@@ -105,9 +134,7 @@ async def test_what_is_in_hand_when_the_connection_is_lost_is_settled_on_the_nex
         async with relay.ours("shop") as shop:
             await shop.publish("a", "{}")
             await there.intake.have(1)
-            for connection, client in tuple(relay.relay._clients.items()):
-                if client.user.username == "device":
-                    connection.transport.abort()
+            hang_up(relay, "device")
             await relay.until('consumers{channel="sms"}', 0)
             await relay.until('consumers{channel="sms"}', 1)
             assert there.intake.withdrawn == ["ours-1"], "a message that still waits is given up"
@@ -191,6 +218,95 @@ async def test_sealed_and_enveloped_commands_pass(tmp_path: Path) -> None:
         assert [json.loads(body) for body in there.bodies] == items
         keys = {given.message_id for given in there.intake.given}
         assert len(keys) == 2, "each is known by itself if it comes again"
+
+
+CAPPED, FREE = (
+    b'{"command":"send-sms","data":{"msisdn":"0811"}}',
+    b'{"command":"send-sms","data":{"msisdn":"0855"}}',
+)
+BOTH = json.dumps({"command": "send-message", "channel": "sms", "data": [json.loads(CAPPED), json.loads(FREE)]})
+
+
+async def test_a_message_goes_to_another_device_while_none_of_its_commands_could_be(tmp_path: Path) -> None:
+    async with relaying(tmp_path, limits={"pause": 0.2}) as relay, device(relay) as there:
+        async with relay.ours("shop") as shop:
+            there.intake.full = {CAPPED, FREE}
+            await shop.publish("a", BOTH)
+            await there.intake.have(2)
+            async with device(relay, "second") as second:
+                assert await settled(shop, "a") == {"a": "done"}
+                assert second.intake.sent == [CAPPED, FREE]
+        assert not there.intake.sent
+
+
+async def test_of_what_was_sent_in_part_the_rest_is_tried_again_by_the_same_device(tmp_path: Path) -> None:
+    """One operator's modem is at its cap: another device would send the other operator's message twice."""
+    async with (
+        relaying(tmp_path, limits={"pause": 0.1}) as relay,
+        device(relay) as there,
+        relay.ours("shop") as shop,
+    ):
+        there.intake.full = {CAPPED}
+        await shop.publish("a", BOTH)
+        await there.intake.have(2)
+        async with device(relay, "second") as second:
+            await there.intake.have(6)
+            there.intake.full.clear()
+            assert await settled(shop, "a") == {"a": "done"}
+            assert (there.intake.sent, second.intake.sent) == ([FREE, CAPPED], [])
+
+
+@pytest.mark.parametrize(("life", "hold", "reason"), [(0.5, 60.0, "expired"), (60.0, 0.5, "modem-cap")])
+async def test_what_is_left_of_a_message_is_refused_in_the_end(
+    tmp_path: Path, life: float, hold: float, reason: str
+) -> None:
+    async with (
+        relaying(tmp_path) as relay,
+        device(relay, patience=replace(QUICK, hold=hold)) as there,
+        relay.ours("shop") as shop,
+    ):
+        there.intake.full = {CAPPED}
+        await shop.publish("a", BOTH, expires_at=time.time() + life)
+        settlement = await shop.hear()
+        assert (settlement["verdict"], settlement["reason"]) == ("refused", reason)
+        assert there.intake.sent == [FREE]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_device_that_goes_with_a_message_sent_in_part_says_so(tmp_path: Path, lost: bool) -> None:
+    """By its orderly end, or after a lost connection: its rest is given up, and all of it would go twice."""
+    patience = replace(QUICK, again=60.0)
+    async with (
+        relaying(tmp_path, limits={"pause": 0.1, "grace": 0.5}) as relay,
+        relay.ours("shop") as shop,
+        AsyncExitStack() as first,
+    ):
+        there = await first.enter_async_context(device(relay, patience=patience))
+        there.intake.full = {CAPPED}
+        await shop.publish("a", BOTH)
+        await there.intake.until(lambda: there.intake.sent == [FREE])
+        async with device(relay, "second") as second:
+            await relay.until('consumers{channel="sms"}', 2)
+            if lost:
+                hang_up(relay, "device")
+            else:
+                await first.aclose()
+            settlement = await shop.hear()
+            assert (settlement["verdict"], settlement["reason"]) == ("unknown", "partly-sent")
+            assert not second.intake.given
+
+
+async def test_a_device_that_can_not_wait_for_what_is_in_the_air_tells_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "STOP_WITHIN", 0.3)
+    async with relaying(tmp_path) as relay, relay.ours("shop") as shop:
+        async with device(relay) as there:
+            there.intake.silent = {CAPPED}
+            await shop.publish("a", BOTH)
+            await there.intake.until(lambda: there.intake.sent == [FREE])
+        settlement = await shop.hear()
+        assert (settlement["verdict"], settlement["reason"]) == ("unknown", "partly-sent")
 
 
 async def test_a_device_that_does_not_want_to_acknowledge_is_served_like_a_historic_one(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from otpbroker.errors import Denied, OtpBrokerError
 from otpbroker.events import FeederState
 from otpbroker.feeder.callback import Callbacks
 from otpbroker.feeder.intake import Delivery, Handled, Verdict
+from otpbroker.feeder.lent import Lent
 from otpbroker.feeder.line import Dial, Gone, Line, dialler, refused
 from otpbroker.messaging.wire import broker_frames as frames
 from otpbroker.modem.backoff import Backoff
@@ -31,7 +32,6 @@ MOST_HELD = 256  # commands of a historic broker under way; then it is not read 
 STOP_WITHIN = 10.0  # seconds for what is in the air to be settled when the feeder ends
 REMEMBERED = 1024  # settled messages of our relay, for the case that it did not hear so
 _CLOSED_AT_ONCE = frozenset({1000, 1008, 4401, 4403})  # what brokers close with that refuse after the handshake
-_WORST_FIRST = (Verdict.NOT_NOW, Verdict.UNKNOWN, Verdict.REFUSED, Verdict.DONE)
 
 
 class Intake(Protocol):
@@ -59,7 +59,7 @@ class Patience:
     pong: float = 20.0
     ping_ours: float = 10.0  # with `pong_ours` less than what a relay waits before others get our messages
     pong_ours: float = 10.0
-    hold: float = 300.0  # how long a historic broker's message is held that the core can't take
+    hold: float = 300.0  # how long is held what the core can't take and nobody else may get
     again: float = 1.0  # pause before the core is asked again, doubling
     again_most: float = 15.0
 
@@ -91,7 +91,7 @@ class SocketFeeder:
         self._credit = 0
         self._held = 0
         self._room = asyncio.Event()
-        self._under_way: dict[str, set[str]] = {}  # the relay's messages: our ids of what became of each
+        self._under_way: dict[str, Lent] = {}  # the relay's messages
         self._settled: OrderedDict[str, frames.Settle] = OrderedDict()
         self._in_trouble = False
         self._ending = False
@@ -196,8 +196,9 @@ class SocketFeeder:
                     case frames.Deliver(id=known) if known in self._settled:
                         await line.send(frames.dump(self._settled[known]))
                     case frames.Deliver() as delivered if self._may_take(delivered):
-                        self._under_way[delivered.id] = set()
-                        work.create_task(self._settle(delivered))
+                        lent = Lent(delivered, self._handle_lent, self._lent_intake.withdraw, self._clock)
+                        self._under_way[delivered.id] = lent
+                        work.create_task(self._settle(delivered.id, lent))
         except asyncio.CancelledError:
             await self._finish(line)
             raise
@@ -215,15 +216,15 @@ class SocketFeeder:
                 while self._under_way:
                     self._room.clear()
                     await self._room.wait()
+        with suppress(Gone, TimeoutError):
+            async with asyncio.timeout(1.0):
+                for lent in [lent for lent in self._under_way.values() if lent.begun]:
+                    await line.send(frames.dump(lent.partly()))
 
     def _withdraw_all(self) -> None:
         """A relay may give to others what is here: what no modem has yet is given up."""
-        for begun in self._under_way.values():
-            self._withdraw(begun)
-
-    def _withdraw(self, begun: set[str]) -> None:
-        for message_id in begun:
-            self._lent_intake.withdraw(message_id)
+        for lent in self._under_way.values():
+            lent.give_up()
 
     def _may_take(self, delivered: frames.Deliver) -> bool:
         return delivered.id not in self._under_way and len(self._under_way) < MOST_HELD
@@ -235,42 +236,30 @@ class SocketFeeder:
             self._credit = credit
             await self._line.send(frames.dump(frames.Consume(credit=credit)))
 
-    async def _settle(self, delivered: frames.Deliver) -> None:
-        octets = delivered.body.encode()
-        begun = self._under_way[delivered.id]
-
-        def began(message_id: str) -> None:
-            begun.add(message_id)
-            if self._line is None or self._ending:
-                self._withdraw(begun)
-
-        again = delivered.attempt > 1
-        deliveries = [
-            Delivery(body, f"{delivered.id}.{number}", delivered.expires_at, redelivered=again)
-            for number, body in enumerate(frames.items(octets, frames.peek(octets)))
-        ]
+    async def _settle(self, delivered_id: str, lent: Lent) -> None:
+        patience = self._patience
         try:
-            handled = await asyncio.gather(*(self._handle(self._lent_intake, one, began) for one in deliveries))
-            await self._answer(delivered.id, handled)
+            handled = await lent.carry_out(Backoff(patience.again, patience.again_most), patience.hold)
+            await self._answer(lent.settlement(handled))
         finally:
-            del self._under_way[delivered.id]
+            del self._under_way[delivered_id]
             self._room.set()
         for one in handled:
             await self._callbacks.answer(one)
 
-    async def _answer(self, delivered_id: str, handled: list[Handled]) -> None:
-        """Settle a message of the relay's with what its commands came to."""
-        worst = min(handled, key=lambda one: _WORST_FIRST.index(one.verdict))
-        verdict = frames.Settlement(worst.verdict.value)
-        settle = frames.Settle(id=delivered_id, verdict=verdict, reason=worst.reason[:64])
-        if worst.verdict is not Verdict.NOT_NOW:
-            self._settled[delivered_id] = settle
+    async def _answer(self, settle: frames.Settle) -> None:
+        """Settle a message of the relay's."""
+        if settle.verdict is not frames.Settlement.NOT_NOW:
+            self._settled[settle.id] = settle
             if len(self._settled) > REMEMBERED:
                 self._settled.popitem(last=False)
         with suppress(Gone):  # the relay sends it again, and hears then
             if self._line is not None:
                 await self._line.send(frames.dump(settle))
                 await self._grant()
+
+    async def _handle_lent(self, delivery: Delivery, began: Callable[[str], None]) -> Handled:
+        return await self._handle(self._lent_intake, delivery, began)
 
     async def _handle(
         self, intake: Intake, delivery: Delivery, began: Callable[[str], None] = lambda _: None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from relay_process import PASSWORD, Ours, RelayHere, RunningRelay, relaying
+from relay_process import PASSWORD, Ours, RelayHere, relaying
 from websockets.exceptions import WebSocketException
 
 from fake_intake import FakeIntake
@@ -19,8 +19,9 @@ from otpbroker.config.feeder_websocket import WebsocketFeeder
 from otpbroker.feeder import websocket
 from otpbroker.feeder.intake import Delivery, Handled, Verdict
 from otpbroker.feeder.websocket import Patience, SocketFeeder
+from otpbroker.relay.client import Seat
 
-QUICK = Patience(first=0.05, most=0.2, settled=0.02, again=0.05, again_most=0.1)
+QUICK = Patience(first=0.05, most=0.2, settled=0.02, modems=0.1, again=0.05, again_most=0.1)
 
 
 class Operators(FakeIntake):
@@ -47,7 +48,8 @@ class Operators(FakeIntake):
 class Device:
     """A feeder on the relay, with its intake."""
 
-    def __init__(self, relay: RunningRelay, user: str, *, patience: Patience = QUICK, **settings: Any) -> None:
+    def __init__(self, relay: RelayHere, user: str, *, patience: Patience = QUICK, **settings: Any) -> None:
+        self.relay, self.user = relay, user
         self.intake = Operators()
         self.modems = 2
         section = WebsocketFeeder.model_validate(
@@ -62,13 +64,19 @@ class Device:
             patience=patience,
         )
 
+    async def told_credit(self, credit: int) -> None:
+        """Return when the relay knows it so."""
+        async with asyncio.timeout(10):
+            while [seat.credit for seat in seats(self.relay, self.user)] != [credit]:
+                await asyncio.sleep(0.02)  # within another one's state
+
     @property
     def bodies(self) -> list[str]:
         return [body.decode() for body in self.intake.bodies]
 
 
 @asynccontextmanager
-async def device(relay: RunningRelay, user: str = "device", **settings: Any) -> AsyncIterator[Device]:
+async def device(relay: RelayHere, user: str = "device", **settings: Any) -> AsyncIterator[Device]:
     found = Device(relay, user, **settings)
     task = asyncio.create_task(found.feeder.run())
     try:
@@ -76,6 +84,11 @@ async def device(relay: RunningRelay, user: str = "device", **settings: Any) -> 
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def seats(relay: RelayHere, user: str) -> list[Seat]:
+    clients = relay.relay._clients.values()
+    return [seat for client in clients if client.user.username == user for seat in client._seats.values()]
 
 
 def hang_up(relay: RelayHere, user: str) -> None:
@@ -126,6 +139,34 @@ async def test_the_device_takes_what_its_modems_can_and_leaves_the_rest_to_other
             verdicts = await settled(shop, *map(str, range(10)))
         assert set(verdicts.values()) == {"done"}
         assert sorted(there.bodies + second.bodies) == sorted(map(str, range(10)))
+
+
+async def test_a_device_without_a_ready_modem_leaves_everything_to_others(tmp_path: Path) -> None:
+    async with relaying(tmp_path) as relay, device(relay) as there, relay.ours("shop") as shop:
+        await relay.until('consumers{channel="sms"}', 1)
+        there.modems = 0
+        await there.told_credit(0)
+        async with device(relay, "second") as second:
+            await second.told_credit(4)
+            for number in range(3):
+                await shop.publish(str(number), str(number))
+                await settled(shop, str(number))
+            assert (there.bodies, second.bodies) == ([], ["0", "1", "2"])
+            second.modems = 0
+            await second.told_credit(0)
+        await shop.publish("3", "3")
+        await relay.until('waiting{channel="sms"}', 1)
+        assert (await relay.metrics())['consumers{channel="sms"}'] == 1, "it has its place"
+        there.modems = 1
+        assert await settled(shop, "3") == {"3": "done"}, "soon after a modem became ready"
+
+
+async def test_no_more_is_asked_for_than_a_frame_can_say(tmp_path: Path) -> None:
+    async with relaying(tmp_path) as relay, device(relay) as there, relay.ours("shop") as shop:
+        there.modems = 501
+        await there.told_credit(1000)
+        await shop.publish("a", "{}")
+        assert await settled(shop, "a") == {"a": "done"}
 
 
 async def test_what_is_in_hand_when_the_connection_is_lost_is_settled_on_the_next_one(tmp_path: Path) -> None:

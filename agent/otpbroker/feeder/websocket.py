@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 MOST_HELD = 256  # commands of a historic broker under way; then it is not read from
 STOP_WITHIN = 10.0  # seconds for what is in the air to be settled when the feeder ends
+MOST_CREDIT = 1000  # messages of a relay of ours on one connection; a frame has no more
 REMEMBERED = 1024  # settled messages of our relay, for the case that it did not hear so
 _CLOSED_AT_ONCE = frozenset({1000, 1008, 4401, 4403})  # what brokers close with that refuse after the handshake
 
@@ -59,6 +60,7 @@ class Patience:
     pong: float = 20.0
     ping_ours: float = 10.0  # with `pong_ours` less than what a relay waits before others get our messages
     pong_ours: float = 10.0
+    modems: float = 1.0  # how often it is looked how many are ready
     hold: float = 300.0  # how long is held what the core can't take and nobody else may get
     again: float = 1.0  # pause before the core is asked again, doubling
     again_most: float = 15.0
@@ -88,7 +90,7 @@ class SocketFeeder:
         self._patience = patience
         self._callbacks = Callbacks(self._dial, lambda topic: _address(section.url, {"topic": topic}, replace=True))
         self._line: Line | None = None  # to a relay that wants to hear of settlements
-        self._credit = 0
+        self._credit: int | None = None  # what the relay was told
         self._held = 0
         self._room = asyncio.Event()
         self._under_way: dict[str, Lent] = {}  # the relay's messages
@@ -129,7 +131,10 @@ class SocketFeeder:
         names = {"channel": self._section.channel, "topic": self._section.channel}
         async with self._dial(_address(self._section.url, names), offered) as line:
             ours = line.subprotocol == frames.SUBPROTOCOL
-            watching = [asyncio.create_task(self._keep_alive(line, ours)), asyncio.create_task(self._announce())]
+            watching = [
+                asyncio.create_task(beside)
+                for beside in (self._keep_alive(line, ours), self._announce(), self._watch_modems())
+            ]
             try:
                 if ours:
                     await self._acknowledged(line, work)
@@ -188,7 +193,7 @@ class SocketFeeder:
         await self._callbacks.answer(handled)
 
     async def _acknowledged(self, line: Line, work: asyncio.TaskGroup) -> None:
-        self._line, self._credit = line, 0
+        self._line, self._credit = line, None
         try:
             await self._grant()
             while True:
@@ -227,11 +232,14 @@ class SocketFeeder:
             lent.give_up()
 
     def _may_take(self, delivered: frames.Deliver) -> bool:
-        return delivered.id not in self._under_way and len(self._under_way) < MOST_HELD
+        return delivered.id not in self._under_way and len(self._under_way) < 2 * MOST_CREDIT
 
     async def _grant(self) -> None:
-        """Tell the relay how many messages to leave here: what is in the air, and the next ones."""
-        credit = max(1, 2 * self._ready_modems())
+        """Tell the relay how many messages to leave here: what is in the air, and the next ones.
+
+        None while no modem is ready: they would wait here beside a device that is idle.
+        """
+        credit = min(MOST_CREDIT, 2 * self._ready_modems())
         if self._line is not None and credit != self._credit and not self._ending:
             self._credit = credit
             await self._line.send(frames.dump(frames.Consume(credit=credit)))
@@ -281,8 +289,6 @@ class SocketFeeder:
         every, within = (patience.ping_ours, patience.pong_ours) if ours else (patience.ping, patience.pong)
         while True:
             await asyncio.sleep(every)
-            with suppress(Gone):
-                await self._grant()
             try:
                 async with asyncio.timeout(within):
                     await line.ping()
@@ -291,6 +297,12 @@ class SocketFeeder:
                     _log.warning("feeder %s: the broker did not answer a ping", self._section.id)
                     line.abort()
                     return
+
+    async def _watch_modems(self) -> None:
+        with suppress(Gone):
+            while True:
+                await asyncio.sleep(self._patience.modems)
+                await self._grant()
 
     async def _announce(self) -> None:
         await asyncio.sleep(self._patience.settled)

@@ -8,6 +8,10 @@ require __DIR__ . '/seal.php';
 use PhpAmqpLib\Connection\AMQPStreamConnection;
 use PhpAmqpLib\Message\AMQPMessage;
 
+if ($argc < 3 || $argc > 4) {
+    fwrite(STDERR, "usage: php publish_rabbitmq.php NUMBER TEXT [KEY.json]\n");
+    exit(1);
+}
 [, $receiver, $message] = $argv;
 $id = bin2hex(random_bytes(16));
 $data = ['id' => $id, 'date_time' => time(), 'expiration' => time() + 300];

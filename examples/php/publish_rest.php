@@ -1,6 +1,10 @@
 <?php
 // Send an SMS by the device's REST API, as it always was. PHP 7.4 or newer.
 // usage: php publish_rest.php NUMBER TEXT   with DEVICE_URL (http://host:8889), API_USER and API_PASSWORD set
+if ($argc !== 3) {
+    fwrite(STDERR, "usage: php publish_rest.php NUMBER TEXT\n");
+    exit(1);
+}
 [, $receiver, $message] = $argv;
 $data = ['id' => bin2hex(random_bytes(16)), 'msisdn' => $receiver, 'message' => $message];
 $basic = base64_encode(getenv('API_USER') . ':' . getenv('API_PASSWORD'));

@@ -13,6 +13,8 @@ from pathlib import Path
 import pika
 from seal import seal
 
+if len(sys.argv) not in {3, 4}:
+    sys.exit("usage: publish_rabbitmq.py NUMBER TEXT [KEY.json]")
 now = int(time.time())
 name = str(uuid.uuid4())
 data = {"id": name, "date_time": now, "expiration": now + 300, "receiver": sys.argv[1], "message": sys.argv[2]}

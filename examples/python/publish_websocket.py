@@ -15,6 +15,8 @@ from pathlib import Path
 from seal import seal
 from websockets.sync.client import connect
 
+if len(sys.argv) not in {3, 4}:
+    sys.exit("usage: publish_websocket.py NUMBER TEXT [KEY.json]")
 now = int(time.time())
 data = {
     "id": str(uuid.uuid4()),
@@ -26,8 +28,11 @@ data = {
 request: dict[str, object] = {"command": "send-sms", "data": data}
 if len(sys.argv) > 3:
     request = {"jwe": seal(request, json.loads(Path(sys.argv[3]).read_text()))}
-if "topic=" not in os.environ["BROKER_URL"]:
+in_channel = "topic=" not in os.environ["BROKER_URL"]
+if in_channel:
     request = {"command": "send-message", "channel": "sms", "data": [request]}
 basic = base64.b64encode(f"{os.environ['BROKER_USER']}:{os.environ['BROKER_PASSWORD']}".encode()).decode()
 with connect(os.environ["BROKER_URL"], additional_headers={"Authorization": f"Basic {basic}"}) as socket:
+    if in_channel and json.loads(socket.recv(timeout=10)).get("response_code") != "00":  # its greeting
+        sys.exit("the broker refused user name or password")
     socket.send(json.dumps(request))

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,16 @@ NUMBER, TEXT = "08126666666", 'Kode "Anda" adalah 1234 \\ 5€'
 @pytest.fixture
 def ring(tmp_path: Path) -> KeyRing:
     return KeyRing(tmp_path / "feeder-keys", Sealer(bytes(32)), lambda: 0.0)
+
+
+@pytest.fixture
+def php_libraries(tmp_path: Path) -> Path:
+    """A copy of the examples with the library that composer would put there, from Debian's package."""
+    folder = tmp_path / "php"
+    shutil.copytree(EXAMPLES / "php", folder)
+    (folder / "vendor").mkdir()
+    (folder / "vendor/autoload.php").write_text("<?php require '/usr/share/php/PhpAmqpLib/autoload.php';")
+    return folder
 
 
 async def run(
@@ -86,24 +97,60 @@ async def test_a_message_is_published_by_websocket_in_clear_and_sealed(
                 clear, sealed = unseal(await delivered(device))
                 assert sealed is bool(options)
                 check(clear)
-        environment |= {"BROKER_URL": f"{relay.url}?topic=sms", "BROKER_PASSWORD": "wrong"}
-        code, output = await run(language, "publish_websocket", NUMBER, TEXT, **environment)
-        assert code != 0
-        assert "401" in output
+        for url, said in ((f"{relay.url}?topic=sms", "401"), (relay.url, "refused user name or password")):
+            environment |= {"BROKER_URL": url, "BROKER_PASSWORD": "wrong"}
+            code, output = await run(language, "publish_websocket", NUMBER, TEXT, **environment)
+            assert code != 0, "nothing was published"
+            assert said in output
+
+
+NOBODY_THERE = {
+    "BROKER_URL": "ws://127.0.0.1:1/ws",
+    "BROKER_USER": "shop",
+    "BROKER_PASSWORD": PASSWORD,
+    "AMQP_URL": "amqp://shop:secret@127.0.0.1:1/",
+    "AMQP_HOST": "127.0.0.1",
+    "AMQP_PORT": "1",
+    "AMQP_USER": "shop",
+    "AMQP_PASSWORD": "secret",
+    "DEVICE_URL": "http://127.0.0.1:1",
+    "API_USER": API_USER,
+    "API_PASSWORD": API_PASSWORD,
+}
+PUBLISHERS = [
+    (language, path.stem)
+    for language, folder in (("python", "python"), ("node", "node"), ("php", "php"), ("curl", "curl"))
+    for path in sorted((EXAMPLES / folder).glob("publish_*"))
+]
+
+
+@pytest.mark.parametrize(("language", "name"), PUBLISHERS)
+async def test_who_does_not_reach_the_broker_is_told(language: str, name: str, php_libraries: Path) -> None:
+    folder = php_libraries if language == "php" else None
+    code, output = await run(language, name, NUMBER, TEXT, folder=folder, **NOBODY_THERE)
+    assert code != 0, output
+
+
+@pytest.mark.parametrize(("language", "name"), PUBLISHERS)
+async def test_what_an_example_does_not_understand_it_refuses(
+    language: str, name: str, php_libraries: Path
+) -> None:
+    """A key that is not used would leave the message in clear."""
+    folder = php_libraries if language == "php" else None
+    words = (NUMBER, TEXT, "key.json") if "rest" in name else (NUMBER, TEXT, "key.json", "more")
+    for given in (words, (NUMBER,)):
+        code, output = await run(language, name, *given, folder=folder, **NOBODY_THERE)
+        assert code != 0, output
+        assert "usage" in output
 
 
 @pytest.mark.parametrize("language", ["python", "php"])
 async def test_a_message_is_published_to_rabbitmq_in_clear_and_sealed(
-    language: str, tmp_path: Path, ring: KeyRing, vhost: Vhost, server: Publisher
+    language: str, tmp_path: Path, ring: KeyRing, vhost: Vhost, server: Publisher, php_libraries: Path
 ) -> None:
     key = tmp_path / "key.json"
     key.write_text(json.dumps(ring.ensure().public))
-    folder = tmp_path / "php"
-    shutil.copytree(EXAMPLES / "php", folder)
-    (folder / "vendor").mkdir()
-    # Debian's package of the library that composer would put there.
-    (folder / "vendor/autoload.php").write_text("<?php require '/usr/share/php/PhpAmqpLib/autoload.php';")
-    example = EXAMPLES / "python" if language == "python" else folder
+    example = EXAMPLES / "python" if language == "python" else php_libraries
     environment = {
         "AMQP_URL": f"amqp://{vhost.username}:{vhost.password}@127.0.0.1:{vhost.port}/{vhost.name}",
         "AMQP_HOST": "127.0.0.1",
@@ -138,13 +185,20 @@ def check(clear: bytes) -> None:
     assert command.expires_at is not None
 
 
-async def test_a_publisher_is_told_what_became_of_its_message(tmp_path: Path) -> None:
+async def test_a_publisher_is_told_what_became_of_its_message(tmp_path: Path, ring: KeyRing) -> None:
+    key = tmp_path / "key.json"
+    key.write_text(json.dumps(ring.ensure().public))
+    unseal = Unsealer(ring.usable)
     async with relaying(tmp_path) as relay, relay.ours("device") as device:
         environment = {"BROKER_URL": f"{relay.url}?channel=sms", "BROKER_USER": "shop", "BROKER_PASSWORD": PASSWORD}
-        for verdict, expected in (("done", 0), ("unknown", 1)):
-            running = asyncio.create_task(run("python", "publish_relay", NUMBER, TEXT, **environment))
+        for verdict, expected, options in (("done", 0, ()), ("unknown", 1, (str(key),))):
+            running = asyncio.create_task(run("python", "publish_relay", NUMBER, TEXT, *options, **environment))
             await device.say(type="consume", credit=1)
             given = await device.hear(20)
+            clear, sealed = unseal(given["body"].encode())
+            assert sealed is bool(options)
+            check(clear)
+            assert 290 < given["expires_at"] - time.time() <= 300
             await device.say(type="settle", id=given["id"], verdict=verdict, reason="no-answer")
             code, output = await running
             assert code == expected, output

@@ -16,6 +16,7 @@ from bench.broker_faults import broker_faults
 from bench.chaos.measure import chaos
 from bench.feeders import queue
 from bench.scenarios import Row, cost, latency, one_hung, restart, throughput
+from bench.websocket_faults import websocket_faults
 
 SCENARIOS: dict[str, Callable[[Path], Awaitable[list[Row]]]] = {
     "latency-1": lambda at: latency(at, 1),
@@ -28,6 +29,7 @@ SCENARIOS: dict[str, Callable[[Path], Awaitable[list[Row]]]] = {
     "cost": cost,
     "chaos": chaos,
     "broker-faults": broker_faults,
+    "websocket-faults": websocket_faults,
     "queue": lambda at: queue(at, claims=False),
     "queue-claims": lambda at: queue(at, claims=True),
     "queue-far": lambda at: queue(at, claims=True, delay=0.05),

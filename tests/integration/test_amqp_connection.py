@@ -1,5 +1,6 @@
 """How the feeder meets its broker: credentials, TLS, queue flags, what the broker takes away and gives back."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from brokers.certificates import Authority
 from brokers.publisher import Publisher, publisher
 from brokers.station import station
 from fakes import FakeSender, modem
+from otpbroker.errors import Misconfigured
 from otpbroker.events import FeederState
+from otpbroker.feeder.amqp import Address, Broker, Properties
 
 REFUSED, CONNECTED, FAILED = FeederState.REFUSED, FeederState.CONNECTED, FeederState.FAILED
 
@@ -127,6 +130,21 @@ async def test_a_queue_with_other_flags_is_used_and_the_difference_explained(
         await server.publish(sms("a"))
         await device.until(lambda: sender.texts == ["a"])
         assert {event.state for event in device.states} == {FeederState.CONNECTING, CONNECTED}, "no crash loop"
+
+
+async def test_what_never_left_does_not_shift_the_confirms_of_what_did(vhost: Vhost, server: Publisher) -> None:
+    await server.declare("there")
+    address = Address("127.0.0.1", vhost.port, vhost.name, vhost.username, vhost.password)
+    async with Broker.connect(address) as broker, broker.channel(confirms=True) as channel:
+        with pytest.raises(Misconfigured):
+            await channel.publish("", "x" * 256, b"", Properties(), mandatory=True)
+        channel.send("", "x" * 256, b"", Properties())
+        async with asyncio.timeout(5):
+            await channel.publish("", "there", b"a", Properties(), mandatory=True)
+            with pytest.raises(Misconfigured) as nowhere:
+                await channel.publish("", "not there", b"b", Properties(), mandatory=True)
+            await channel.publish("", "there", b"c", Properties(), mandatory=True)
+        assert nowhere.value.code == "unroutable"
 
 
 async def test_an_exclusive_queue_of_somebody_else_is_a_visible_problem(

@@ -33,6 +33,8 @@ CONFIRM_LIMIT = 30.0  # seconds for it to take over one message
 OPEN_LIMIT = 20.0  # seconds for TCP, TLS and AMQP together
 CLOSE_LIMIT = 3.0
 
+LONGEST_NAME = 255  # octets, AMQP 0-9-1 section 4.2.5.3
+
 _NUMBER = "x-otpbroker-number"  # by which a message that no queue took is known again
 
 Arguments = Mapping[str, object]
@@ -164,7 +166,7 @@ class Channel:
         loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[OtpBrokerError] = loop.create_future()
         self._raw = raw
-        self._published = itertools.count(1)
+        self._published = 0  # as the broker counts them
         self._unconfirmed: dict[int, asyncio.Future[bool]] = {}
         self._unroutable: set[int] = set()
         raw.add_on_close_callback(lambda _, error: self._end(_of_channel(error)))
@@ -254,14 +256,14 @@ class Channel:
 
         Raises `Misconfigured` (`unroutable`) when none did.
         """
-        number = next(self._published)
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._unconfirmed[number] = done
+        number = self._published + 1
         headers = properties.headers
         if mandatory:
             headers = {**(headers or {}), _NUMBER: number}
+        self._emit(exchange, key, body, _wire(properties, headers), mandatory=mandatory)
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._unconfirmed[number] = done
         try:
-            self._emit(exchange, key, body, _wire(properties, headers), mandatory=mandatory)
             taken = await _step(done, self.closed, CONFIRM_LIMIT)
         finally:
             self._unconfirmed.pop(number, None)
@@ -274,7 +276,6 @@ class Channel:
 
     def send(self, exchange: str, key: str, body: bytes, properties: Properties) -> None:
         """Publish what may be lost, or what something later proves."""
-        next(self._published)
         with suppress(OtpBrokerError):
             self._emit(exchange, key, body, _wire(properties, properties.headers))
 
@@ -293,6 +294,7 @@ class Channel:
             self._raw.basic_publish(exchange, key, body, properties, mandatory=mandatory)
         except AMQPError as error:
             raise _of_channel(error) from error
+        self._published += 1  # what pika refuses never gets there, and the broker does not count it
 
     async def _ask(self, start: Callable[[Callable[[object], None]], object]) -> Any:
         """Send one method and wait for its answer."""
@@ -363,19 +365,26 @@ def _parameters(address: Address) -> pika.ConnectionParameters:
 
 def _received(found: BasicProperties) -> Properties:
     return Properties(
-        content_type=found.content_type,
-        content_encoding=found.content_encoding,
+        content_type=_text(found.content_type),
+        content_encoding=_text(found.content_encoding),
         headers=dict(found.headers) if found.headers else None,
         delivery_mode=found.delivery_mode,
         priority=found.priority,
-        correlation_id=found.correlation_id,
-        reply_to=found.reply_to,
-        expiration=found.expiration,
-        message_id=found.message_id,
+        correlation_id=_text(found.correlation_id),
+        reply_to=_text(found.reply_to),
+        expiration=_text(found.expiration),
+        message_id=_text(found.message_id),
         timestamp=found.timestamp,
-        type=found.type,
-        app_id=found.app_id,
+        type=_text(found.type),
+        app_id=_text(found.app_id),
     )
+
+
+def _text(found: str | bytes | None) -> str | None:
+    """pika leaves octets that are no UTF-8 as they are; what stands for them may be longer than a property."""
+    if isinstance(found, bytes):
+        return found.decode(errors="backslashreplace").encode()[:LONGEST_NAME].decode(errors="ignore")
+    return found
 
 
 def _wire(properties: Properties, headers: dict[str, Any] | None) -> BasicProperties:
@@ -393,6 +402,8 @@ def _of_channel(error: BaseException) -> OtpBrokerError:
             return Misconfigured("precondition-failed", text)
         case pika.exceptions.ConnectionClosedByBroker(reply_code=540, reply_text=text):
             return Misconfigured("not-implemented", text)
+        case pika.exceptions.ShortStringTooLong():
+            return Misconfigured("too-long", f"a name has more than {LONGEST_NAME} octets")
     return Unavailable("broker-lost", f"the connection to the broker was lost: {_words(error)}")
 
 

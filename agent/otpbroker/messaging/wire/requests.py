@@ -26,6 +26,7 @@ from otpbroker.messaging.wire.fields import Fields, check_text, milliseconds
 from otpbroker.messaging.wire.lenient_json import loads
 
 MOST_ITEMS = 100
+LONGEST_TOPIC = 255  # octets; no queue of a broker has a longer name
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,16 @@ def parse(body: bytes) -> Envelope:
     top = Fields(request)
     return Envelope(
         (_item(request, ""),),
-        callback_topic=top.text("callback_topic", required=False),
+        callback_topic=_topic(top),
         callback_delay=milliseconds(request.get("callback_delay"), 10) / 1000,
     )
+
+
+def _topic(top: Fields) -> str:
+    topic = top.text("callback_topic", required=False)
+    if len(topic.encode()) > LONGEST_TOPIC:
+        raise Rejected("too-long", f"has more than {LONGEST_TOPIC} octets", field="callback_topic")
+    return topic
 
 
 def _name(request: dict[str, object]) -> str:

@@ -214,6 +214,47 @@ async def test_a_missing_stream_is_made_or_its_absence_explained(
             assert await claims.claim("k", "a")
 
 
+async def test_a_stream_that_is_deleted_takes_no_claim(device: Device, rabbit: RabbitMq, vhost: Vhost) -> None:
+    async with device(ONE) as one:
+        await rabbit.delete_queue(vhost.name, "claims")
+        assert not await one.claim("k", "a")
+        with pytest.raises(Unavailable):
+            await one.earlier("k", certain=True)
+
+
+async def test_a_stream_that_is_made_anew_without_being_followed_takes_no_claim(
+    device: Device, rabbit: RabbitMq, vhost: Vhost, server: Publisher
+) -> None:
+    async with device(ONE) as one:
+        await rabbit.delete_queue(vhost.name, "claims")
+        await asyncio.wait_for(one.closed, 10)
+        await server.declare("claims", durable=True, arguments=ARGUMENTS)
+        assert not await one.claim("k", "a")
+
+
+async def test_a_stream_that_was_made_anew_is_read_from_its_beginning(
+    device: Device, rabbit: RabbitMq, vhost: Vhost, server: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otpbroker.feeder.claims.BARRIER_LIMIT", 2.0)
+    known = Known()
+    async with device(ONE, known) as one:
+        for number in range(20):
+            await one.claim(f"{number}", "a")
+        assert await told(one, "19") is State.UNKNOWN
+    await rabbit.delete_queue(vhost.name, "claims")
+    await server.declare("claims", durable=True, arguments=ARGUMENTS)
+    async with device(OTHER) as other:
+        await other.claim("new", "b")
+    try:
+        async with device(ONE, known):
+            pass
+    except Unavailable:
+        pass
+    async with device(ONE, known) as one:
+        assert await told(one, "new") is State.UNKNOWN
+        assert await told(one, "19") is State.UNKNOWN, "what was known stays so"
+
+
 def test_memory_is_bounded() -> None:
     known = Known()
     for number in range(REMEMBERED + 10):

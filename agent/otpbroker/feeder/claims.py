@@ -104,11 +104,19 @@ class StreamClaims:
         in the air to come back and say how it ended. Raises `Misconfigured` when there is no such stream.
         """
         await _find_stream(broker, stream)
+        before = known.next_offset
         async with broker.channel() as reader:
             claims = cls(writer, reader, stream, me, known, patience)
             offset: object = "first" if known.next_offset is None else known.next_offset
             await reader.consume(stream, claims._read, prefetch=_PREFETCH, arguments={"x-stream-offset": offset})
-            await claims._catch_up()
+            try:
+                await claims._catch_up()
+            except Unavailable:
+                if (
+                    known.next_offset == before and not broker.closed.done()
+                ):  # a stream that was made anew does not reach so far
+                    known.next_offset = None
+                raise
             accounts = await claims._account(outcome)
             try:
                 yield claims
@@ -125,19 +133,25 @@ class StreamClaims:
     async def earlier(self, key: str, *, certain: bool) -> Outcome | None:
         digest = _digest(key)
         if certain:
-            await self._catch_up()
+            try:
+                await self._catch_up()
+            except OtpBrokerError as error:  # the message is none the worse for it
+                raise Unavailable("claims-silent", error.detail) from error
             await self._end_of(digest)
         record = self._known.records.get(digest)
         return None if record is None else _outcome(record)
 
     async def claim(self, key: str, message_id: str) -> bool:
-        """Write that it is begun; False when that is not certain: then it must not be begun."""
+        """Write that it is begun; False when that is not certain: then it must not be begun.
+
+        A record in a stream that is not followed any more may be in none that others read.
+        """
         self._begun.add(key)
         try:
             await self._write(_digest(key), _BEGUN, id=message_id)
         except OtpBrokerError:
             return False
-        return True
+        return not self.closed.done()
 
     async def settle(self, key: str, outcome: Outcome) -> None:
         """Write how it ended; after this, what its broker is told of it comes later than the record."""
@@ -199,7 +213,7 @@ class StreamClaims:
         read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._markers[marker] = read
         try:
-            await self._writer.publish("", self._stream, json.dumps({"marker": marker}).encode(), _PROPERTIES)
+            await self._publish(json.dumps({"marker": marker}).encode())
             waits: set[asyncio.Future[Any]] = {read, self._reader.closed}
             await asyncio.wait(waits, timeout=BARRIER_LIMIT, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -208,7 +222,11 @@ class StreamClaims:
             raise Unavailable("claims-silent", f"the stream {self._stream} can't be read to its end")
 
     async def _write(self, digest: str, state: str, **facts: object) -> None:
-        await self._writer.publish("", self._stream, self._record(digest, state, **facts), _PROPERTIES)
+        await self._publish(self._record(digest, state, **facts))
+
+    async def _publish(self, body: bytes) -> None:
+        # Without `mandatory` a broker confirms also what goes to a stream that was deleted.
+        await self._writer.publish("", self._stream, body, _PROPERTIES, mandatory=True)
 
     def _record(self, digest: str, state: str, **facts: object) -> bytes:
         me = self._me

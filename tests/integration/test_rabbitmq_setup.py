@@ -127,6 +127,7 @@ async def test_what_is_there_otherwise_is_told_and_left(vhost: Vhost, server: Pu
     [
         (("--group", "a=62811", "--group", "b=628112"), 1, "628112 of b begins with 62811 of a"),
         (("--group", "a=62811", "--group", "b=62811"), 1, "a prefix is there twice"),
+        (("--group", "a=62811", "--group", "a=62812"), 1, "the group a is there twice"),
         (("--group", "a=0811"), 2, "international"),
         (("--group", "a b=62"), 2, "letters"),
         (("--url", "amqp://u:secret@127.0.0.1"), 2, "must hold no password"),

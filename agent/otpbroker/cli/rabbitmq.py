@@ -4,12 +4,14 @@ import argparse
 import asyncio
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from otpbroker.cli.place import read_password
 from otpbroker.config.feeder import TlsSection
 from otpbroker.config.feeder_rabbitmq import PORT, TLS_PORT
+from otpbroker.errors import Rejected
 from otpbroker.feeder.amqp import Address, Broker
 from otpbroker.feeder.broker_tls import tls_context
 from otpbroker.feeder.topology import Layout, provision
@@ -51,6 +53,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(arguments: argparse.Namespace) -> int:
+    for name, count in Counter(name for name, _ in arguments.group).items():
+        if count > 1:
+            raise Rejected(
+                "group-twice",
+                f"the group {name} is there twice",
+                field="--group",
+                remedy=f"write all its prefixes at once: {name}=62811,62812",
+            )
     layout = Layout(arguments.prefix, dict(arguments.group), arguments.device)
     layout.check()
     password = os.environ.get(_PASSWORD) or read_password("RabbitMQ password")

@@ -1,15 +1,17 @@
 """What publishers put into the queue ends on a modem, whichever client wrote it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.rabbitmq import Vhost
-from brokers.publisher import Publisher
+from bench.rabbitmq import USER, RabbitMq, Vhost
+from brokers.publisher import Publisher, publisher
 from brokers.station import station
 from fakes import FakeSender, modem
+from otpbroker.events import FeederState
 from otpbroker.messaging.outcome import State
 
 VECTORS = {
@@ -105,6 +107,66 @@ async def test_an_answer_goes_to_reply_to_with_the_correlation_id(
     assert (refused.json["response_code"], refused.json["error_code"]) == ("1101", "receiver-invalid")
     assert (refused.properties.correlation_id, garbage.properties.correlation_id) == ("18", "19")
     assert garbage.json["error_code"] == "invalid-json"
+
+
+async def test_half_a_surrogate_pair_in_the_answer_harms_nobody(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    await server.declare("answers")
+    async with station(ram_folder, vhost.settings(prefetch=1), quick()) as device:
+        await device.connected()
+        await server.publish(b'{"command":"\\ud800"}', reply_to="answers")
+        assert (await server.take("answers")).json["command"] == "\ud800"
+        await device.until(lambda: device.feeders.statuses[0].refused == 1)
+        await server.publish(sms("the next"))
+        await device.until(lambda: device.texts == ["the next"])
+
+
+async def test_a_name_that_no_queue_can_have_is_refused(ram_folder: Path, vhost: Vhost, server: Publisher) -> None:
+    await server.declare("answers")
+    async with station(ram_folder, vhost.settings(), quick()) as device:
+        await device.connected()
+        for topic in ("t" * 256, "é" * 128):
+            await server.publish({"command": "echo", "callback_topic": topic, "data": {}}, reply_to="answers")
+            answer = (await server.take("answers")).json
+            assert (answer["error_code"], "callback_topic" in json.dumps(answer)) == ("too-long", True), answer
+
+
+@pytest.mark.parametrize("rights", [None, "^nothing$"])
+async def test_an_answer_that_is_not_taken_is_a_visible_problem_and_its_message_is_acknowledged(
+    ram_folder: Path, rabbit: RabbitMq, vhost: Vhost, server: Publisher, rights: str | None
+) -> None:
+    await server.declare("sms")
+    await server.declare("full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    await server.publish(b"there is no room", "full")
+    if rights is not None:
+        await rabbit.permit(vhost.name, vhost.username, configure="^$", write=rights)
+    async with station(ram_folder, vhost.settings(prefetch=1), quick()) as device:
+        await device.connected()
+        async with publisher(replace(vhost, username=USER, password=rabbit.password)) as admin:
+            await admin.publish(sms("a"), reply_to="full")
+            await device.until(lambda: "answers are not taken: " in device.detail)
+            await admin.publish(sms("b"), reply_to="full")
+            await device.until(lambda: device.texts == ["a", "b"])
+            await device.until(lambda: device.feeders.statuses[0].done == 2)
+            assert device.state is FeederState.CONNECTED
+            assert [event.state for event in device.states].count(FeederState.CONNECTED) == 2, "no loop"
+            await device.feeders.act("rabbit", "stop")
+            assert await admin.ready("sms") == 0
+
+
+async def test_an_answer_that_is_taken_again_ends_the_problem(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    await server.declare("full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    await server.publish(b"there is no room", "full")
+    async with station(ram_folder, vhost.settings(), quick()) as device:
+        await device.connected()
+        await server.publish(sms("a"), reply_to="full")
+        await device.until(lambda: "answers are not taken" in device.detail)
+        await server.take("full")
+        await server.publish(sms("b"), reply_to="full")
+        await device.until(lambda: device.detail == "")
 
 
 async def test_a_one_time_password_is_made_and_verified_over_the_queue(

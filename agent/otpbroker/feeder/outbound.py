@@ -6,26 +6,34 @@ import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from enum import Enum
 
 from otpbroker.clock import Clock
 from otpbroker.config.feeder_rabbitmq import RabbitmqFeeder
-from otpbroker.errors import Misconfigured, OtpBrokerError
+from otpbroker.errors import Denied, Misconfigured, OtpBrokerError
 from otpbroker.feeder.amqp import Broker, Channel, Properties, Received
 from otpbroker.feeder.intake import Handled
 
 _log = logging.getLogger(__name__)
 
 
+class Grave(Enum):
+    """What the dead-letter exchange did with a message."""
+
+    TAKEN = "taken"
+    NONE = "none"  # there is none, or it can't take any
+    NOT_NOW = "not-now"
+
+
 class Outbound:
-    """All is published with confirms. An exchange that is not there costs the channel that asked for it, so dead
-    letters have one of their own.
+    """All is published with confirms. What may not be, or an exchange that is not there, costs the channel that
+    asked for it, so answers and dead letters have channels of their own.
     """
 
     def __init__(
         self,
         section: RabbitmqFeeder,
         broker: Broker,
-        channel: Channel,
         clock: Clock,
         *,
         device: str,
@@ -33,25 +41,25 @@ class Outbound:
     ) -> None:
         self._section = section
         self._broker = broker
-        self._channel = channel
         self._clock = clock
         self._device = device
         self._problem = problem
-        self._burying: Channel | None = None
-        self._stack = AsyncExitStack()
-        self._opening = asyncio.Lock()
+        self._answers = _OwnChannel(broker)
+        self._graves = _OwnChannel(broker)
+        self._refusing: str | None = None  # the queue that did not take an answer
 
     async def close(self) -> None:
-        await self._stack.aclose()
+        await self._answers.close()
+        await self._graves.close()
 
     async def answer(self, received: Received, handled: Handled) -> bool:
-        """Send the answer to whoever asked for one; False: it could not be sent by now, but can be later."""
+        """Send the answer to whoever asked for one; False: the connection is lost, it can be sent later."""
         queues = dict.fromkeys(filter(None, (received.properties.reply_to, handled.callback_topic)))
         if handled.answer is None or not queues:
             return True
         if handled.callback_topic and handled.callback_delay > 0:
             await asyncio.sleep(handled.callback_delay)
-        body = json.dumps(handled.answer, ensure_ascii=False).encode()
+        body = json.dumps(handled.answer).encode()  # ASCII: a command may hold half of a surrogate pair
         properties = Properties(
             content_type="application/json",
             correlation_id=received.properties.correlation_id,
@@ -61,21 +69,24 @@ class Outbound:
         )
         for queue in queues:
             if queue == self._section.queue:
-                self._problem("answers", f"an answer was asked for into {queue} itself, and not sent")
+                self._problem("loop", f"an answer was asked for into {queue} itself, and not sent")
                 continue
             try:
-                await self._channel.publish("", queue, body, properties, mandatory=True)
-            except Misconfigured:  # whoever asked has gone
-                _log.info("feeder %s: nobody takes an answer", self._section.id)
-            except OtpBrokerError:
-                return False
+                channel = await self._answers.open()
+                await channel.publish("", queue, body, properties, mandatory=True)
+            except OtpBrokerError as error:
+                if self._broker.closed.done():
+                    return False
+                self._not_taken(queue, error)
+            else:
+                self._taken(queue)
         return True
 
-    async def bury(self, received: Received, handled: Handled) -> bool:
-        """Hand a message over to the dead-letter exchange with the reason; False: nobody took it."""
+    async def bury(self, received: Received, handled: Handled) -> Grave:
+        """Hand a message over to the dead-letter exchange with the reason."""
         exchange = self._section.dead_letter_exchange
         if exchange is None:
-            return False
+            return Grave.NONE
         properties = received.properties
         headers = {
             **(properties.headers or {}),
@@ -91,16 +102,44 @@ class Outbound:
         properties = replace(properties, headers=headers, expiration=None)
         key = self._section.dead_letter_key or self._section.queue
         try:
-            channel = await self._channel_for_burying()
+            channel = await self._graves.open()
             await channel.publish(exchange, key, received.body, properties, mandatory=True)
         except OtpBrokerError as error:
             self._problem("dead-letters", f"dead letters are not taken: {error.detail}")
-            return False
+            return Grave.NONE if isinstance(error, Denied | Misconfigured) else Grave.NOT_NOW
         self._problem("dead-letters", "")
-        return True
+        return Grave.TAKEN
 
-    async def _channel_for_burying(self) -> Channel:
+    def _not_taken(self, queue: str, error: OtpBrokerError) -> None:
+        if isinstance(error, Misconfigured) and error.code == "unroutable":  # whoever asked has gone
+            _log.info("feeder %s: nobody takes an answer", self._section.id)
+            self._taken(queue)
+            return
+        self._refusing = queue
+        self._problem("answers", f"answers are not taken: {error.detail}")
+
+    def _taken(self, queue: str) -> None:
+        # Other queues say nothing of the one that was full: else each answer would change what is shown.
+        if queue == self._refusing:
+            self._refusing = None
+            self._problem("answers", "")
+
+
+class _OwnChannel:
+    """Opened when it is needed, and again after the broker closed it."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._channel: Channel | None = None
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+
+    async def open(self) -> Channel:
         async with self._opening:
-            if self._burying is None or self._burying.closed.done():
-                self._burying = await self._stack.enter_async_context(self._broker.channel(confirms=True))
-            return self._burying
+            if self._channel is None or self._channel.closed.done():
+                await self._stack.aclose()
+                self._channel = await self._stack.enter_async_context(self._broker.channel(confirms=True))
+            return self._channel
+
+    async def close(self) -> None:
+        await self._stack.aclose()

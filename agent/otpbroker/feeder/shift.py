@@ -17,7 +17,7 @@ from otpbroker.events import Bus, ModemChanged, ModemGone, Overrun
 from otpbroker.feeder.amqp import Broker, Channel, Received
 from otpbroker.feeder.claims import StreamClaims
 from otpbroker.feeder.intake import Delivery, Handled, Intake, Verdict
-from otpbroker.feeder.outbound import Outbound
+from otpbroker.feeder.outbound import Grave, Outbound
 from otpbroker.feeder.status_events import StatusEvents
 from otpbroker.modem.backoff import Backoff
 
@@ -65,7 +65,7 @@ class Shift:
         self._problem = problem
         self._steady = steady
         self._no_modem = no_modem
-        self._outbound = Outbound(section, broker, channel, clock, device=device, problem=problem)
+        self._outbound = Outbound(section, broker, clock, device=device, problem=problem)
         self._handlers: set[asyncio.Task[None]] = set()
         self._ours: set[str] = set()  # our ids of the messages that are not final
         self._consumer: str | None = None
@@ -193,18 +193,30 @@ class Shift:
             handled = self._broken(received, error)
         finally:
             self._ours.difference_update(ours)
-        await self._conclude(received, handled)
+        try:
+            await self._conclude(received, handled)
+        except Exception as error:  # noqa: BLE001 # as above
+            if self._broken(received, error).verdict is Verdict.NOT_NOW:
+                await self._rest()
+                self._channel.give_back(received.tag)
+            elif handled.verdict is Verdict.DONE:
+                self._channel.ack(received.tag)
+            else:
+                self._channel.reject(received.tag)
 
     def _broken(self, received: Received, error: Exception) -> Handled:
         digest = hashlib.sha256(received.body).hexdigest()
         self._poison[digest] += 1
-        # Its words stay out of the log: they may hold a part of the message.
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("feeder %s: %s while handling a message\n%s", self._section.id, type(error).__name__, where)
+        self._log_defect(error, "handling a message")
         if self._poison[digest] < POISON:
             return Handled(Verdict.NOT_NOW, "internal-error")
         del self._poison[digest]
         return Handled(Verdict.REFUSED, "poison")
+
+    def _log_defect(self, error: Exception, doing: str) -> None:
+        # Its words stay out of the log: they may hold a part of the message.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("feeder %s: %s while %s\n%s", self._section.id, type(error).__name__, doing, where)
 
     async def _conclude(self, received: Received, handled: Handled) -> None:
         """Answer who asked for it, then tell the broker."""
@@ -213,9 +225,6 @@ class Shift:
                 await self._rest()
             self._channel.give_back(received.tag)
             return
-        self._pause.reset()
-        if not await self._outbound.answer(received, handled):
-            return  # the connection is lost: it comes again, and is answered then
         dead = handled.verdict is Verdict.REFUSED or (
             handled.verdict is Verdict.UNKNOWN and self._section.unknown == "dead-letter"
         )
@@ -223,7 +232,15 @@ class Shift:
             _log.warning(
                 "feeder %s: a message ended as %s: %s", self._section.id, handled.verdict.value, handled.reason
             )
-        if dead and not await self._outbound.bury(received, handled):
+        grave = await self._outbound.bury(received, handled) if dead else Grave.TAKEN
+        if grave is Grave.NOT_NOW:  # and nobody is told yet: it may still be sent
+            await self._rest()
+            self._channel.give_back(received.tag)
+            return
+        self._pause.reset()
+        if not await self._outbound.answer(received, handled):
+            return  # the connection is lost: it comes again, and is answered then
+        if grave is Grave.NONE:
             self._channel.reject(received.tag)
         else:
             self._channel.ack(received.tag)

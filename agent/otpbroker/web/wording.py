@@ -284,6 +284,7 @@ _TROUBLES = (
 _FEEDER_TROUBLES = (
     _("stopped by hand"),
     _("no modem is ready, nothing is taken"),
+    _("every modem has reached its limit, nothing is taken"),
     _("the broker refused user name and password"),
     _("the broker's certificate is not trusted"),
     _("the connection to the broker was lost"),
@@ -291,6 +292,8 @@ _FEEDER_TROUBLES = (
     _("the broker ended the consumer"),
     _("the queue is gone"),
     _("dead letters are not taken"),
+    _("answers are not taken"),
+    _("the broker could not take a message over"),
     _("status events are not taken"),
     _("there is no host of this name"),
     _("what is there does not answer"),

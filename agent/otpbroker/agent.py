@@ -14,6 +14,7 @@ from otpbroker.config.feeders import Feeder as FeederSection
 from otpbroker.config.store import Store
 from otpbroker.device.usb_power import UsbPowerHelper
 from otpbroker.events import Bus
+from otpbroker.feeder.capacity import Capacity, capacity
 from otpbroker.feeder.feeders import Feeder, Feeders, Tell
 from otpbroker.feeder.intake import Intake
 from otpbroker.feeder.sealed_messages import SealedMessages
@@ -211,14 +212,17 @@ class Agent:
             section,
             intake,
             tell,
-            self._ready_modems,
+            self._capacity,
             self._clock,
             bus=self.bus,
             me=Me(self.store.config.device.hostname, self._journal.memory),
         )
 
+    def _capacity(self) -> Capacity:
+        return capacity(self.fleet.senders, self._limits.held_back)
+
     def _ready_modems(self) -> int:
-        return sum(sender.ready and sender.config.send_from_api for sender in self.fleet.senders)
+        return self._capacity().ready
 
     def _senders_changed(self) -> None:
         # The fleet is there before those that use it.

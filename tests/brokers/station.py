@@ -12,6 +12,7 @@ from otpbroker.clock import Clock
 from otpbroker.config.feeder_rabbitmq import RabbitmqFeeder
 from otpbroker.config.model import Config
 from otpbroker.events import Bus, Event, FeederChanged, FeederState, MessageChanged, ModemChanged
+from otpbroker.feeder.capacity import capacity
 from otpbroker.feeder.claims import Me
 from otpbroker.feeder.feeders import Feeder, Feeders, Tell
 from otpbroker.feeder.intake import Intake
@@ -53,12 +54,13 @@ class Station:
         self.journal = Journal(folder / "runtime")
         clock = Clock()
         in_air = self.in_air = InAir()
+        limits = Allowances(UsageLog(self.journal.usage, folder / "sent-parts.json", clock), clock)
         self.dispatcher = dispatcher(
             config=lambda: self.config,
             fleet=self.fleet,
             in_air=in_air,
             journal=self.journal,
-            limits=Allowances(UsageLog(self.journal.usage, folder / "sent-parts.json", clock), clock),
+            limits=limits,
             blocklist=Blocklist(folder / "blocklist"),
             report=Report(folder, self.journal, lambda: 1),
             delivery_reports=DeliveryReports(self.journal, self.bus, clock, lambda: "62"),
@@ -79,9 +81,9 @@ class Station:
             )
 
         async def make(section: RabbitmqFeeder, intake: Intake, tell: Tell) -> Feeder:
-            ready = lambda: sum(sender.ready for sender in self.fleet.senders)  # noqa: E731
+            modems = lambda: capacity(self.fleet.senders, limits.held_back)  # noqa: E731
             me = Me(self.name, self.journal.memory)
-            return RabbitmqConsumer(section, intake, tell, ready, clock, bus=self.bus, me=me, patience=patience)
+            return RabbitmqConsumer(section, intake, tell, modems, clock, bus=self.bus, me=me, patience=patience)
 
         self.feeders = Feeders(intake=intake, make=make, bus=self.bus, clock=clock)
 

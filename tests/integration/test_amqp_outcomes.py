@@ -1,6 +1,8 @@
 """Acknowledged is what has its final outcome; what can not be sent is dead-lettered or rejected, never lost."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,11 @@ from brokers.publisher import Publisher
 from brokers.station import station
 from core import settings
 from fakes import FakeSender, modem
+from otpbroker.events import MessageChanged
+from otpbroker.feeder import status_events
+from otpbroker.feeder.amqp import Broker, Channel, Received
+from otpbroker.feeder.intake import Handled
+from otpbroker.feeder.outbound import Outbound
 from otpbroker.messaging.command import Command, SendSms
 from otpbroker.messaging.dispatcher import Dispatcher
 from otpbroker.messaging.outcome import Result
@@ -248,6 +255,145 @@ async def test_what_breaks_us_is_tried_three_times_then_dead_lettered(
     assert len(tries) == 3
 
 
+async def test_a_defect_after_the_outcome_costs_neither_the_message_nor_its_place(
+    ram_folder: Path,
+    vhost: Vhost,
+    server: Publisher,
+    sender: FakeSender,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tries = []
+    whole = Outbound.answer
+
+    async def broken(outbound: Outbound, received: Received, handled: Handled) -> bool:
+        if b"canary" in received.body:
+            tries.append(received)
+            raise ValueError(received.body)
+        return await whole(outbound, received, handled)
+
+    monkeypatch.setattr(Outbound, "answer", broken)
+    async with station(ram_folder, vhost.settings(prefetch=1), sender) as device:
+        await device.connected()
+        await server.publish(sms("canary"), message_id="1")
+        await server.publish(sms("the next"))
+        await device.until(lambda: device.texts == ["canary", "the next"], 20)
+        await device.until(lambda: device.feeders.statuses[0].done >= 4)
+    assert (await server.ready("sms"), len(tries)) == (0, 3)
+    assert "ValueError while handling a message" in caplog.text
+    assert "canary" not in caplog.text
+
+
+async def test_dead_letters_that_are_not_taken_for_now_are_not_destroyed(
+    ram_folder: Path, vhost: Vhost, server: Publisher, sender: FakeSender
+) -> None:
+    await server.declare_exchange("dead", "fanout")
+    await server.declare("full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    await server.bind("full", "dead", "")
+    await server.publish(b"there is no room", "full")
+    await server.declare("answers")
+    async with station(ram_folder, vhost.settings(dead_letter_exchange="dead"), sender) as device:
+        await device.connected()
+        await server.publish(b"{", reply_to="answers")
+        await device.until(lambda: "dead letters are not taken" in device.detail)
+        assert await server.ready("answers") == 0, "it has not ended"
+        await server.take("full")
+        assert (await server.take("full", 30)).body == b"{"
+        await device.until(lambda: device.detail == "")
+        await server.take("answers")
+
+
+async def test_a_missing_dead_letter_exchange_costs_no_memory(
+    ram_folder: Path, vhost: Vhost, server: Publisher, sender: FakeSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, closed = [], []
+    whole = Broker.channel
+
+    @asynccontextmanager
+    async def counted(broker: Broker, *, confirms: bool = False) -> AsyncIterator[Channel]:
+        opened.append(confirms)
+        try:
+            async with whole(broker, confirms=confirms) as channel:
+                yield channel
+        finally:
+            closed.append(confirms)
+
+    monkeypatch.setattr(Broker, "channel", counted)
+    async with station(ram_folder, vhost.settings(dead_letter_exchange="dead", prefetch=1), sender) as device:
+        await device.connected()
+        for count in range(1, 11):
+            await server.publish(b"{")
+            await device.until(lambda count=count: device.feeders.statuses[0].refused == count)
+        await server.publish(sms("the last"))
+        await device.until(lambda: device.feeders.statuses[0].done == 1)
+        assert len(opened) >= 10
+        assert len(opened) - len(closed) <= 3, "of the messages, of the states, of the last dead letter"
+
+
+async def test_what_the_modems_may_not_send_stays_at_the_broker(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    quorum = {"x-queue-type": "quorum", "x-delivery-limit": 2}
+    await server.declare("sms", durable=True, arguments=quorum)
+    sender = FakeSender(modem("m1", per_hour=1), air_time=0.01)
+    entry = vhost.settings(durable=True, queue_type="quorum")
+    async with station(ram_folder, entry, sender, config=settings(life=60)) as device:
+        await device.connected()
+        for text in ("a", "b", "c"):
+            await server.publish(sms(text), delivery_mode=2)
+        await device.until(lambda: "every modem has reached its limit, nothing is taken" in device.detail)
+        await asyncio.sleep(3)
+        assert len(device.texts) == 1
+        assert await server.ready("sms") == 2, "each delivery counts on a quorum queue"
+
+
+async def test_one_modem_that_reached_its_limit_leaves_the_others_at_work(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    capped, free = FakeSender(modem("m1", per_hour=1), air_time=0.01), FakeSender(modem("m2"), air_time=0.01)
+    async with station(ram_folder, vhost.settings(), capped, free) as device:
+        await device.connected()
+        for number in range(6):
+            await server.publish(sms(f"{number}"))
+        await device.until(lambda: device.feeders.statuses[0].done == 6)
+        assert (len(capped.texts), device.detail) == (1, "")
+
+
+async def test_a_pause_between_messages_is_no_reason_to_take_nothing(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    sender = FakeSender(modem("m1", pause=1.0), air_time=0.01)
+    async with station(ram_folder, vhost.settings(), sender) as device:
+        await device.connected()
+        for text in ("a", "b", "c"):
+            await server.publish(sms(text))
+        await device.until(lambda: device.feeders.statuses[0].done == 3)
+        assert {event.detail for event in device.states} == {""}
+
+
+async def test_a_modem_that_comes_and_goes_does_not_make_the_device_hoard(
+    ram_folder: Path, rabbit: RabbitMq, vhost: Vhost, server: Publisher
+) -> None:
+    busy, fickle = FakeSender(modem("m1"), air_time=0.01), FakeSender(modem("m2"), air_time=0.01)
+    busy.hang()
+    fickle.hang()
+    await server.declare("sms")
+    await server.fill([sms(f"{number}") for number in range(50)])
+    async with station(ram_folder, vhost.settings(), busy, fickle) as device:
+        await device.connected()
+        await device.until(lambda: len(device.texts) == 2)
+        for ready in (False, True) * 10:
+            fickle.ready = ready
+            device.plug(busy, fickle)
+            await asyncio.sleep(0.5)
+        held = 50 - await server.ready("sms")
+        assert held <= 2 + 3, "in the air, and a prefetch"
+        busy.wake()
+        fickle.wake()
+        await device.until(lambda: device.feeders.statuses[0].done == 50)
+    assert sorted(device.texts, key=int) == [f"{number}" for number in range(50)]
+
+
 async def test_states_are_told_to_the_status_exchange_without_number_and_text(
     ram_folder: Path, vhost: Vhost, server: Publisher, sender: FakeSender
 ) -> None:
@@ -272,6 +418,32 @@ async def test_states_are_told_to_the_status_exchange_without_number_and_text(
         assert b"canary" not in event.body
         assert b"34567890" not in event.body
         assert event.json["receiver"].startswith("62812X")
+
+
+async def test_states_go_on_after_an_id_of_odd_octets_and_after_a_defect(
+    ram_folder: Path, vhost: Vhost, server: Publisher, sender: FakeSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await server.declare_exchange("states", "topic")
+    await server.declare("watch")
+    await server.bind("watch", "states", "sent")
+    whole = status_events._told
+
+    def broken(event: MessageChanged, origin: str | None) -> dict[str, object]:
+        if origin == "breaks" and event.state == "sent":
+            raise ZeroDivisionError
+        return whole(event, origin)
+
+    monkeypatch.setattr(status_events, "_told", broken)
+    async with station(ram_folder, vhost.settings(status_exchange="states"), sender) as device:
+        await device.connected()
+        await asyncio.sleep(0.2)
+        await server.publish(sms("a"), message_id=b"\xff" * 100)
+        assert (await server.take("watch")).json["message_id"].startswith(r"\xff\xff")
+        await server.publish(sms("b"), message_id="breaks")
+        await device.until(lambda: "status events are not taken" in device.detail)
+        await asyncio.sleep(1.5)
+        await server.publish(sms("c"), message_id="c")
+        assert (await server.take("watch")).json["message_id"] == "c"
 
 
 async def test_a_status_exchange_that_is_missing_stops_nothing(

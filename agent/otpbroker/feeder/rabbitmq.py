@@ -17,6 +17,7 @@ from otpbroker.errors import Denied, Misconfigured, OtpBrokerError
 from otpbroker.events import Bus, FeederState
 from otpbroker.feeder.amqp import Address, Broker
 from otpbroker.feeder.broker_tls import tls_context
+from otpbroker.feeder.capacity import Capacity
 from otpbroker.feeder.claims import Known, Me, StreamClaims
 from otpbroker.feeder.intake import Intake
 from otpbroker.feeder.queue import find_queue
@@ -36,10 +37,10 @@ class Patience:
     refused: float = 30.0  # after what needs hands, doubling
     refused_most: float = 300.0
     good: float = 30.0  # a connection that stood so long makes the pauses short again
-    steady: float = 2.0  # how long another number of ready modems stands before the prefetch follows
+    steady: float = 2.0  # how long more modems are ready before the prefetch follows
     # A service that is started again listens for its modems' late answers in this time.
     settle: float = 15.0  # for another device to come back and say how a message ended that it had in the air
-    no_modem: float = 10.0  # how long no modem is ready before what waits is given back to the broker
+    no_modem: float = 10.0  # how long fewer modems are ready before what waits is given back to the broker
 
 
 class RabbitmqConsumer:
@@ -50,7 +51,7 @@ class RabbitmqConsumer:
         section: RabbitmqFeeder,
         intake: Intake,
         tell: Callable[[FeederState, str], None],
-        ready_modems: Callable[[], int],
+        capacity: Callable[[], Capacity],
         clock: Clock,
         *,
         bus: Bus,
@@ -60,7 +61,7 @@ class RabbitmqConsumer:
         self._section = section
         self._intake = intake
         self._tell = tell
-        self._ready_modems = ready_modems
+        self._capacity = capacity
         self._clock = clock
         self._bus = bus
         self._me = me
@@ -117,7 +118,7 @@ class RabbitmqConsumer:
                 channel,
                 claims,
                 self._status,
-                ready_modems=self._ready_modems,
+                capacity=self._capacity,
                 bus=self._bus,
                 clock=self._clock,
                 poison=self._poison,

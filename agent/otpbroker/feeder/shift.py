@@ -15,6 +15,7 @@ from otpbroker.config.feeder_rabbitmq import RabbitmqFeeder
 from otpbroker.errors import OtpBrokerError, Unavailable
 from otpbroker.events import Bus, ModemChanged, ModemGone, Overrun
 from otpbroker.feeder.amqp import Broker, Channel, Received
+from otpbroker.feeder.capacity import Capacity
 from otpbroker.feeder.claims import StreamClaims
 from otpbroker.feeder.intake import Delivery, Handled, Intake, Verdict
 from otpbroker.feeder.outbound import Grave, Outbound
@@ -43,7 +44,7 @@ class Shift:
         claims: StreamClaims | None,
         status: StatusEvents,
         *,
-        ready_modems: Callable[[], int],
+        capacity: Callable[[], Capacity],
         bus: Bus,
         clock: Clock,
         poison: Counter[str],
@@ -58,7 +59,7 @@ class Shift:
         self._channel = channel
         self._claims = claims
         self._status = status
-        self._ready_modems = ready_modems
+        self._capacity = capacity
         self._bus = bus
         self._clock = clock
         self._poison = poison
@@ -76,8 +77,7 @@ class Shift:
 
     async def run(self) -> None:
         parts = [
-            asyncio.create_task(part)
-            for part in (self._follow_modems(), self._watch_modems(), self._status.run(self._broker))
+            asyncio.create_task(part) for part in (self._follow_modems(), self._watch_modems(), self._tell_states())
         ]
         following, watching, _ = parts
         ends: list[asyncio.Future[Any]] = [self._broker.closed, self._channel.closed]
@@ -103,6 +103,15 @@ class Shift:
             await asyncio.gather(*parts, *self._handlers, return_exceptions=True)
             await self._outbound.close()
 
+    async def _tell_states(self) -> None:
+        while True:
+            try:
+                return await self._status.run(self._broker)
+            except Exception as error:  # noqa: BLE001 # a defect of ours; messages go on
+                self._log_defect(error, "telling a state")
+                self._problem("status", "status events are not taken")
+                await asyncio.sleep(1.0)
+
     async def _watch_modems(self) -> None:
         with self._bus.subscribe(limit=16) as subscription:
             self._wake.set()
@@ -118,8 +127,10 @@ class Shift:
         while True:
             self._wake.clear()
             wanted = self._wanted()
-            patience = 0.0 if self._taking == 0 else self._no_modem if wanted == 0 else self._steady
+            # A modem on an errand, or one that is brought back, is here again in moments.
+            patience = 0.0 if self._taking == 0 else self._no_modem if wanted < self._taking else self._steady
             if wanted == self._taking:
+                self._tell_of_modems(wanted)
                 await self._wake.wait()
                 differs_since = now()
             elif now() >= differs_since + patience:
@@ -130,23 +141,30 @@ class Shift:
                         await self._wake.wait()
 
     def _wanted(self) -> int:
-        ready = self._ready_modems()
+        ready = self._capacity().ready
         if ready == 0:
             return 0
         return self._section.prefetch or min(ready + SPARE, MOST_AT_ONCE)
 
     async def _take(self, wanted: int) -> None:
         # A consumer keeps the limit that it began with, so another limit takes another consumer. What the old one
-        # got stays ours.
+        # got does not count for the new one: what waits of it goes back, or each change would add to what is held.
         if self._consumer is not None:
             await self._channel.cancel(self._consumer)
             self._consumer = None
         self._taking = wanted
-        self._problem("modems", "" if wanted else "no modem is ready, nothing is taken")
+        self._tell_of_modems(wanted)
+        self._give_up_waiting()
         if wanted:
             self._consumer = await self._channel.consume(self._section.queue, self._received, prefetch=wanted)
-        else:
-            self._give_up_waiting()
+
+    def _tell_of_modems(self, wanted: int) -> None:
+        detail = ""
+        if not wanted:
+            capped = self._capacity().capped
+            detail = "every modem has reached its limit" if capped else "no modem is ready"
+            detail += ", nothing is taken"
+        self._problem("modems", detail)
 
     def _give_up_waiting(self) -> None:
         """What waits for a modem may be sent by another device."""

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from otpbroker.feeder.intake import Delivery, Handled, Verdict
+from otpbroker.feeder.delivery import Delivery, Handled, Verdict
 
 
 class FakeIntake:

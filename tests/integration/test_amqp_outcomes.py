@@ -16,7 +16,7 @@ from fakes import FakeSender, modem
 from otpbroker.events import MessageChanged
 from otpbroker.feeder import status_events
 from otpbroker.feeder.amqp import Broker, Channel, Received
-from otpbroker.feeder.intake import Handled
+from otpbroker.feeder.delivery import Handled
 from otpbroker.feeder.outbound import Outbound
 from otpbroker.messaging.command import Command, SendSms
 from otpbroker.messaging.dispatcher import Dispatcher

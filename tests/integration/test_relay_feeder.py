@@ -17,7 +17,7 @@ from fake_intake import FakeIntake
 from otpbroker.clock import Clock
 from otpbroker.config.feeder_websocket import WebsocketFeeder
 from otpbroker.feeder import websocket
-from otpbroker.feeder.intake import Delivery, Handled, Verdict
+from otpbroker.feeder.delivery import Delivery, Handled, Verdict
 from otpbroker.feeder.websocket import Patience, SocketFeeder
 from otpbroker.relay.client import Seat
 

@@ -16,7 +16,7 @@ from fake_intake import FakeIntake
 from otpbroker.clock import Clock
 from otpbroker.config.feeder_websocket import WebsocketFeeder
 from otpbroker.events import FeederState
-from otpbroker.feeder.intake import Handled, Verdict
+from otpbroker.feeder.delivery import Handled, Verdict
 from otpbroker.feeder.websocket import MOST_HELD, Patience, SocketFeeder
 
 QUICK = Patience(

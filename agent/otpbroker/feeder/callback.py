@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from otpbroker.errors import OtpBrokerError
-from otpbroker.feeder.intake import Handled
+from otpbroker.feeder.delivery import Handled
 from otpbroker.feeder.line import Dial
 
 _log = logging.getLogger(__name__)

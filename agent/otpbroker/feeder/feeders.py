@@ -11,7 +11,8 @@ from otpbroker.clock import Clock
 from otpbroker.config.feeders import Feeder as Section
 from otpbroker.errors import Rejected
 from otpbroker.events import Bus, FeederChanged, FeederState
-from otpbroker.feeder.intake import Intake, Verdict
+from otpbroker.feeder.delivery import Verdict
+from otpbroker.feeder.intake import Intake
 from otpbroker.modem.backoff import Backoff
 
 _log = logging.getLogger(__name__)

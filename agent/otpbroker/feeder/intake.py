@@ -7,12 +7,22 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from otpbroker.clock import Clock
 from otpbroker.errors import OtpBrokerError, Rejected, Unavailable, UnknownOutcome
+from otpbroker.feeder.delivery import (
+    WORST_FIRST,
+    Delivery,
+    Handled,
+    Verdict,
+    has_end,
+    outcome_of,
+    verdict_of,
+    verdict_of_error,
+    with_times,
+)
 from otpbroker.feeder.sealed_form import identity
 from otpbroker.messaging import wire
 from otpbroker.messaging.command import (
@@ -27,7 +37,6 @@ from otpbroker.messaging.command import (
     Unblock,
 )
 from otpbroker.messaging.dispatcher import REPEATED_WITHIN
-from otpbroker.messaging.limits import LimitReached
 from otpbroker.messaging.message import Claim
 from otpbroker.messaging.outcome import OtpRequested, Outcome, Result, State
 from otpbroker.redact import mask_number
@@ -35,39 +44,7 @@ from otpbroker.redact import mask_number
 # Seconds that a lent message may wait for a modem: RabbitMQ ends a channel that owes an answer for 30 minutes.
 LONGEST_HOLD = 900.0
 # Sealed commands but messages are known again for so many seconds, and the last so many of them.
-KEPT, MOST_ACTED = 86_400.0, 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What a broker gave; times are Unix seconds."""
-
-    body: bytes = field(repr=False)
-    message_id: str | None = None  # the broker's own id: idempotency key when the command has none
-    expires_at: float | None = None  # by the broker
-    made_at: float | None = None  # when it was published
-    redelivered: bool = False  # the broker may have given it before, to this device or to another one
-
-
-class Verdict(Enum):
-    """What the broker is to be told."""
-
-    DONE = "done"  # final: acknowledged (sent, expired by its own time, blocked, answered)
-    UNKNOWN = "unknown"  # may have been sent: never sent again by itself
-    REFUSED = "refused"  # poison, invalid, finally failed: dead-lettered with the reason, or rejected and reported
-    NOT_NOW = "not-now"  # certainly not sent, and it may pass later: back to the broker after a pause
-
-
-@dataclass(frozen=True, slots=True)
-class Handled:
-    """How a delivery ended. `answer`: the historic response object, if there is one to give."""
-
-    verdict: Verdict
-    reason: str = ""  # stable code, "" for DONE
-    answer: dict[str, object] | None = field(default=None, repr=False)
-    callback_topic: str | None = None
-    callback_delay: float = 0.0  # seconds
-    reasons: tuple[str, ...] = ()  # of each command, where the delivery had several
+KEPT, MOST_KNOWN = 86_400.0, 10_000
 
 
 class Unseal(Protocol):
@@ -158,6 +135,7 @@ class Intake:
         self._sealed_only = sealed_only
         self._clock = clock
         self.counts: Counter[Verdict] = Counter()  # of what was handled
+        self._given_back: Counter[str] = Counter()  # bodies that went back to the broker, certainly unsent
         self._acted: OrderedDict[str, float] = OrderedDict()  # sealed commands but messages, and when
         self._in_order = asyncio.Lock()  # a message that comes after an unblocking is not to pass it
 
@@ -194,6 +172,26 @@ class Intake:
         except Rejected as error:
             return Handled(Verdict.REFUSED, error.code, wire.refuse(error))
         digest = hashlib.sha256(delivery.body).hexdigest()[:32]
+        if delivery.redelivered and claims is None and self._given_back[digest] > 0:
+            # One like it was not sent and went back: it is that one, or stands for it.
+            self._given_back[digest] -= 1
+            delivery = replace(delivery, redelivered=False)
+        handled = await self._handle_opened(delivery, envelope, digest, sealed, claims, began)
+        if handled.verdict is Verdict.NOT_NOW:
+            self._given_back[digest] += 1
+            if len(self._given_back) > MOST_KNOWN:
+                del self._given_back[next(iter(self._given_back))]
+        return handled
+
+    async def _handle_opened(
+        self,
+        delivery: Delivery,
+        envelope: wire.Envelope,
+        digest: str,
+        sealed: bool,
+        claims: Claims | None,
+        began: Callable[[str], None],
+    ) -> Handled:
         if sealed:  # whatever id its broker gives it: who repeats it can't change this one
             delivery = replace(delivery, message_id=identity(delivery.body))
         given = _Given(delivery, digest, self._clock.now(), sealed, claims, began)
@@ -209,7 +207,7 @@ class Intake:
                 envelope.callback_delay,
             )
         all_ended = await self._carry_out_all(envelope.items, given)
-        worst = min(all_ended, key=lambda ended: _WORST_FIRST.index(ended.verdict))
+        worst = min(all_ended, key=lambda ended: WORST_FIRST.index(ended.verdict))
         answers = [ended.answer for ended in all_ended]
         if sealed:
             answers = [_without_clear_text(*told) for told in zip(answers, envelope.items, strict=True)]
@@ -252,8 +250,9 @@ class Intake:
                 raise item.command
             result = await self._result(item.command, given, place)
         except OtpBrokerError as error:
-            return _Ended(*_verdict_of_error(error, item), wire.answer(item, error))
-        return _Ended(*_verdict(result, _has_end(item.command, given.delivery)), wire.answer(item, result))
+            return _Ended(*verdict_of_error(error, item.command), wire.answer(item, error))
+        judged = verdict_of(result, of_use_until_then=has_end(item.command, given.delivery))
+        return _Ended(*judged, wire.answer(item, result))
 
     async def _result(self, command: Command, given: _Given, place: int) -> Result:
         """The final one. Raises what the core raises."""
@@ -267,7 +266,7 @@ class Intake:
             return await self._act(command)
         async with self._in_order:  # what was published after an unblocking comes after it
             pass
-        command = _with_times(command, given)
+        command = with_times(command, delivery, given.came_at)
         key = given.key(place)
         again = delivery.redelivered or delivery.message_id is not None
         begun = False
@@ -283,7 +282,7 @@ class Intake:
         claim = None if claims is None else lambda message_id: claims.claim(key, message_id)
         result = await self._core.submit(command, self._origin, claim=claim)
         assert isinstance(result, Outcome | OtpRequested)
-        outcome = await self._final(_outcome(result), given)
+        outcome = await self._final(outcome_of(result), given)
         if claims is not None:
             await claims.settle(key, outcome)
         return replace(result, outcome=outcome) if isinstance(result, OtpRequested) else outcome
@@ -298,7 +297,7 @@ class Intake:
     def _once(self, key: str) -> Iterator[None]:
         """Around what a sealed command does: who can't read it could give it again. Raises `UnknownOutcome`."""
         now = asyncio.get_running_loop().time()
-        while self._acted and (len(self._acted) > MOST_ACTED or next(iter(self._acted.values())) < now - KEPT):
+        while self._acted and (len(self._acted) > MOST_KNOWN or next(iter(self._acted.values())) < now - KEPT):
             self._acted.popitem(last=False)
         if key in self._acted:
             raise UnknownOutcome("begun-before", "this encrypted message was carried out before")
@@ -331,44 +330,6 @@ class Intake:
         return replace(known, duplicate=outcome.duplicate)
 
 
-# What was refused has to be kept by somebody; what is unknown needs nothing more.
-_WORST_FIRST = (Verdict.NOT_NOW, Verdict.REFUSED, Verdict.UNKNOWN, Verdict.DONE)
-
-
-def _verdict(result: Result, has_end: bool) -> tuple[Verdict, str]:
-    if not isinstance(result, Outcome | OtpRequested):
-        return Verdict.DONE, ""
-    outcome = _outcome(result)
-    match outcome.state:
-        case State.UNKNOWN:
-            return Verdict.UNKNOWN, outcome.error or "unknown"
-        case State.FAILED if outcome.error == "returned":
-            return Verdict.NOT_NOW, "returned"
-        case State.FAILED:
-            return Verdict.REFUSED, outcome.error or "failed"
-        case State.EXPIRED if not has_end:
-            return Verdict.REFUSED, "expired"
-    return Verdict.DONE, ""
-
-
-def _verdict_of_error(error: OtpBrokerError, item: wire.Item) -> tuple[Verdict, str]:
-    match error:
-        case UnknownOutcome():
-            return Verdict.UNKNOWN, error.code
-        case Rejected() if error.code == "expired":
-            return Verdict.DONE, ""
-        case LimitReached() if math.isinf(error.retry_after):  # waiting makes it no shorter
-            return Verdict.REFUSED, error.code
-        # One number that gets too much must not hold up the others, and a USSD code is asked for now.
-        case Unavailable() if error.code != "receiver-limit" and not isinstance(item.command, RunUssd):
-            return Verdict.NOT_NOW, error.code
-    return Verdict.REFUSED, error.code
-
-
-def _outcome(result: Outcome | OtpRequested) -> Outcome:
-    return result.outcome if isinstance(result, OtpRequested) else result
-
-
 def _too_late(ended: _Ended) -> _Ended:
     return replace(ended, verdict=Verdict.REFUSED, reason="expired" if ended.reason == "returned" else ended.reason)
 
@@ -377,33 +338,6 @@ def _as_result(command: SendSms | RequestOtp, outcome: Outcome) -> Result:
     if isinstance(command, SendSms):
         return outcome
     return OtpRequested(command.reference, command.receiver, outcome.expires_at, outcome)
-
-
-def _with_times(command: SendSms | RequestOtp, given: _Given) -> SendSms | RequestOtp:
-    """The command with the earlier of its own expiry and the broker's; a publishing time that lies ahead is now.
-
-    Where neither says anything it lives from when it came here, however often it is tried.
-    """
-    delivery, now = given.delivery, given.came_at
-    made_at = command.date_time if isinstance(command, SendSms) else command.made_at
-    ends = [end for end in (command.expires_at, delivery.expires_at) if end is not None]
-    if ends:
-        return replace(command, expires_at=min(ends))
-    if made_at is None:
-        made_at = now if delivery.made_at is None else min(delivery.made_at, now)
-        if isinstance(command, SendSms):
-            return replace(command, date_time=made_at)
-        return replace(command, made_at=made_at)
-    return command
-
-
-def _has_end(command: Command | Rejected, delivery: Delivery) -> bool:
-    """Whether its publisher said how long it is of use."""
-    match command:
-        case SendSms(expires_at=end, date_time=made_at) | RequestOtp(expires_at=end, made_at=made_at):
-            times = (end, made_at, delivery.expires_at, delivery.made_at)
-            return any(time is not None for time in times)
-    return True
 
 
 def _without_clear_text(answer: wire.Answer, item: wire.Item) -> wire.Answer:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from otpbroker.clock import Clock
-from otpbroker.feeder.intake import Delivery, Handled, Verdict
+from otpbroker.feeder.delivery import Delivery, Handled, Verdict
 from otpbroker.messaging.wire import broker_frames as frames
 from otpbroker.modem.backoff import Backoff
 

@@ -12,7 +12,7 @@ from otpbroker.clock import Clock
 from otpbroker.config.feeder_rabbitmq import RabbitmqFeeder
 from otpbroker.errors import Denied, Misconfigured, OtpBrokerError
 from otpbroker.feeder.amqp import Broker, Channel, Properties, Received
-from otpbroker.feeder.intake import Handled
+from otpbroker.feeder.delivery import Handled
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from otpbroker.events import Bus, ModemChanged, ModemGone, Overrun
 from otpbroker.feeder.amqp import Broker, Channel, Received
 from otpbroker.feeder.capacity import Capacity
 from otpbroker.feeder.claims import StreamClaims
-from otpbroker.feeder.intake import Delivery, Handled, Intake, Verdict
+from otpbroker.feeder.delivery import Delivery, Handled, Verdict
+from otpbroker.feeder.intake import Intake
 from otpbroker.feeder.outbound import Grave, Outbound
 from otpbroker.feeder.status_events import StatusEvents
 from otpbroker.modem.backoff import Backoff

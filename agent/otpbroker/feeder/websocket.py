@@ -20,7 +20,7 @@ from otpbroker.config.feeder_websocket import WebsocketFeeder
 from otpbroker.errors import Denied, OtpBrokerError
 from otpbroker.events import FeederState
 from otpbroker.feeder.callback import Callbacks
-from otpbroker.feeder.intake import Delivery, Handled, Verdict
+from otpbroker.feeder.delivery import Delivery, Handled, Verdict
 from otpbroker.feeder.lent import Lent
 from otpbroker.feeder.line import Dial, Gone, Line, dialler, refused
 from otpbroker.messaging.wire import broker_frames as frames

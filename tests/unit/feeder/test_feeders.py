@@ -12,8 +12,9 @@ from otpbroker.clock import Clock
 from otpbroker.config.feeder_rabbitmq import RabbitmqFeeder
 from otpbroker.errors import Rejected
 from otpbroker.events import FeederChanged, FeederState
+from otpbroker.feeder.delivery import Delivery
 from otpbroker.feeder.feeders import Feeders, Tell
-from otpbroker.feeder.intake import Delivery, Intake
+from otpbroker.feeder.intake import Intake
 
 TEXT = "the text of a message"
 CONNECTED, STOPPED, FAILED = FeederState.CONNECTED, FeederState.STOPPED, FeederState.FAILED

@@ -11,7 +11,8 @@ from core import Core, StartCore, settings, settle
 from fakes import FakeSender, modem
 from otpbroker.clock import Clock
 from otpbroker.errors import Rejected, Unavailable
-from otpbroker.feeder.intake import LONGEST_HOLD, Delivery, Handled, Intake, Verdict
+from otpbroker.feeder.delivery import Delivery, Handled, Verdict
+from otpbroker.feeder.intake import LONGEST_HOLD, Intake
 from otpbroker.messaging.outcome import Outcome, State
 from otpbroker.sms.submission import Refused, Retry, Unknown
 from otpbroker.sms.ussd import UssdAnswer
@@ -309,6 +310,26 @@ async def test_an_array_that_was_begun_is_ended_here(start_core: StartCore, send
     handled = await intake.handle(Delivery(several("a", "b", "c", "d")))
     assert handled.verdict is Verdict.DONE
     assert sorted(sender.texts) == ["a", "b", "c", "d"]
+
+
+async def test_what_went_back_unsent_is_no_repetition_of_one_like_it(core: Core, sender: FakeSender) -> None:
+    """Two messages with the same octets and no ids are two, also when the second one goes back and comes again."""
+    intake = an_intake(core)
+    ours: list[str] = []
+    assert (await intake.handle(Delivery(body("same")))).verdict is Verdict.DONE
+    sender.hang()
+    in_the_air = asyncio.create_task(intake.handle(Delivery(body("another"))))
+    await settle()
+    waiting = asyncio.create_task(intake.handle(Delivery(body("same")), began=ours.append))
+    await settle()
+    intake.withdraw(ours[0])
+    assert (await waiting).reason == "returned"
+    sender.wake()
+    await in_the_air
+    assert (await intake.handle(Delivery(body("same"), redelivered=True))).verdict is Verdict.DONE
+    assert sender.texts == ["same", "another", "same"]
+    assert (await intake.handle(Delivery(body("same"), redelivered=True))).verdict is Verdict.DONE
+    assert len(sender.given) == 3, "this one was sent, and is given again"
 
 
 async def test_an_array_of_which_a_part_can_not_be_is_refused_at_last(start_core: StartCore) -> None:

@@ -203,7 +203,7 @@ class Agent:
             await asyncio.to_thread(import_module, "otpbroker.feeder.websocket")
             from otpbroker.feeder.websocket import SocketFeeder  # noqa: PLC0415
 
-            return SocketFeeder(section, intake, tell, self._ready_modems, self._clock)
+            return SocketFeeder(section, intake, tell, self._ready_modems, self._clock, bus=self.bus)
         await asyncio.to_thread(import_module, "otpbroker.feeder.rabbitmq")
         from otpbroker.feeder.claims import Me  # noqa: PLC0415
         from otpbroker.feeder.rabbitmq import RabbitmqConsumer  # noqa: PLC0415

@@ -16,12 +16,13 @@ from websockets.exceptions import WebSocketException
 from fake_intake import FakeIntake
 from otpbroker.clock import Clock
 from otpbroker.config.feeder_websocket import WebsocketFeeder
+from otpbroker.events import Bus, ModemGone
 from otpbroker.feeder import websocket
 from otpbroker.feeder.delivery import Delivery, Handled, Verdict
 from otpbroker.feeder.websocket import Patience, SocketFeeder
 from otpbroker.relay.client import Seat
 
-QUICK = Patience(first=0.05, most=0.2, settled=0.02, modems=0.1, again=0.05, again_most=0.1)
+QUICK = Patience(first=0.05, most=0.2, settled=0.02, again=0.05, again_most=0.1)
 
 
 class Operators(FakeIntake):
@@ -51,7 +52,8 @@ class Device:
     def __init__(self, relay: RelayHere, user: str, *, patience: Patience = QUICK, **settings: Any) -> None:
         self.relay, self.user = relay, user
         self.intake = Operators()
-        self.modems = 2
+        self.bus = Bus()
+        self._modems = 2
         section = WebsocketFeeder.model_validate(
             {"id": user, "kind": "websocket", "url": relay.url, "username": user, "password": PASSWORD} | settings
         )
@@ -59,10 +61,15 @@ class Device:
             section,
             self.intake,
             lambda *_: None,
-            lambda: self.modems,
+            lambda: self._modems,
             Clock(),
+            bus=self.bus,
             patience=patience,
         )
+
+    def has_modems(self, ready: int) -> None:
+        self._modems = ready
+        self.bus.publish(ModemGone("another one"))
 
     async def told_credit(self, credit: int) -> None:
         """Return when the relay knows it so."""
@@ -144,7 +151,7 @@ async def test_the_device_takes_what_its_modems_can_and_leaves_the_rest_to_other
 async def test_a_device_without_a_ready_modem_leaves_everything_to_others(tmp_path: Path) -> None:
     async with relaying(tmp_path) as relay, device(relay) as there, relay.ours("shop") as shop:
         await relay.until('consumers{channel="sms"}', 1)
-        there.modems = 0
+        there.has_modems(0)
         await there.told_credit(0)
         async with device(relay, "second") as second:
             await second.told_credit(4)
@@ -152,18 +159,18 @@ async def test_a_device_without_a_ready_modem_leaves_everything_to_others(tmp_pa
                 await shop.publish(str(number), str(number))
                 await settled(shop, str(number))
             assert (there.bodies, second.bodies) == ([], ["0", "1", "2"])
-            second.modems = 0
+            second.has_modems(0)
             await second.told_credit(0)
         await shop.publish("3", "3")
         await relay.until('waiting{channel="sms"}', 1)
         assert (await relay.metrics())['consumers{channel="sms"}'] == 1, "it has its place"
-        there.modems = 1
+        there.has_modems(1)
         assert await settled(shop, "3") == {"3": "done"}, "soon after a modem became ready"
 
 
 async def test_no_more_is_asked_for_than_a_frame_can_say(tmp_path: Path) -> None:
     async with relaying(tmp_path) as relay, device(relay) as there, relay.ours("shop") as shop:
-        there.modems = 501
+        there.has_modems(501)
         await there.told_credit(1000)
         await shop.publish("a", "{}")
         assert await settled(shop, "a") == {"a": "done"}

@@ -15,7 +15,7 @@ import websocket_peers as peers
 from fake_intake import FakeIntake
 from otpbroker.clock import Clock
 from otpbroker.config.feeder_websocket import WebsocketFeeder
-from otpbroker.events import FeederState
+from otpbroker.events import Bus, FeederState
 from otpbroker.feeder.delivery import Handled, Verdict
 from otpbroker.feeder.websocket import MOST_HELD, Patience, SocketFeeder
 
@@ -51,7 +51,7 @@ class Running:
             | settings
         )
         self.feeder = SocketFeeder(
-            section, self.intake, self._tell, lambda: self.ready_modems, Clock(), patience=patience
+            section, self.intake, self._tell, lambda: self.ready_modems, Clock(), bus=Bus(), patience=patience
         )
 
     def _tell(self, state: FeederState, detail: str) -> None:

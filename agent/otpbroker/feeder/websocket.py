@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from otpbroker.clock import Clock
 from otpbroker.config.feeder_websocket import WebsocketFeeder
 from otpbroker.errors import Denied, OtpBrokerError
-from otpbroker.events import FeederState
+from otpbroker.events import Bus, FeederState, ModemChanged, ModemGone, Overrun
 from otpbroker.feeder.callback import Callbacks
 from otpbroker.feeder.delivery import Delivery, Handled, Verdict
 from otpbroker.feeder.lent import Lent
@@ -60,7 +60,6 @@ class Patience:
     pong: float = 20.0
     ping_ours: float = 10.0  # with `pong_ours` less than what a relay waits before others get our messages
     pong_ours: float = 10.0
-    modems: float = 1.0  # how often it is looked how many are ready
     hold: float = 300.0  # how long is held what the core can't take and nobody else may get
     again: float = 1.0  # pause before the core is asked again, doubling
     again_most: float = 15.0
@@ -77,6 +76,7 @@ class SocketFeeder:
         ready_modems: Callable[[], int],
         clock: Clock,
         *,
+        bus: Bus,
         dial: Dial | None = None,
         patience: Patience = Patience(),
     ) -> None:
@@ -86,6 +86,7 @@ class SocketFeeder:
         self._tell = tell
         self._ready_modems = ready_modems
         self._clock = clock
+        self._bus = bus
         self._dial = dial or dialler(section)
         self._patience = patience
         self._callbacks = Callbacks(self._dial, lambda topic: _address(section.url, {"topic": topic}, replace=True))
@@ -299,10 +300,11 @@ class SocketFeeder:
                     return
 
     async def _watch_modems(self) -> None:
-        with suppress(Gone):
-            while True:
-                await asyncio.sleep(self._patience.modems)
-                await self._grant()
+        with suppress(Gone), self._bus.subscribe(limit=16) as events:
+            await self._grant()
+            async for event in events:
+                if isinstance(event, ModemChanged | ModemGone | Overrun):
+                    await self._grant()
 
     async def _announce(self) -> None:
         await asyncio.sleep(self._patience.settled)

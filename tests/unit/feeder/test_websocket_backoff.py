@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fake_intake import FakeIntake
 from otpbroker.config.feeder_websocket import WebsocketFeeder
 from otpbroker.errors import Unavailable
-from otpbroker.events import FeederState
+from otpbroker.events import Bus, FeederState
 from otpbroker.feeder.line import Gone, refused
 from otpbroker.feeder.websocket import SocketFeeder
 from virtual_run import in_virtual_time, now
@@ -64,6 +64,7 @@ async def hours(broker: Broker, number: float) -> list[tuple[FeederState, str]]:
         lambda state, detail: told.append((state, detail)),
         lambda: 1,
         VirtualClock().clock,
+        bus=Bus(),
         dial=broker.dial,
     )
     task = asyncio.create_task(feeder.run())

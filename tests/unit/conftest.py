@@ -6,6 +6,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from otpbroker.messaging.journal import Journal
+from otpbroker.messaging.otp_rows import OtpRows
 from otpbroker.messaging.usage_rows import UsageRows
 
 
@@ -17,6 +18,7 @@ def blocking_calls_fail() -> Iterator[None]:
     with blockbuster_ctx("otpbroker") as blockbuster:
         for function in blockbuster.functions.values():
             function.can_block_in("otpbroker/messaging/journal.py", {"_require_ram", *vars(Journal)})
+            function.can_block_in("otpbroker/messaging/otp_rows.py", {*vars(OtpRows)})
             function.can_block_in("otpbroker/messaging/usage_rows.py", {*vars(UsageRows)})
             function.can_block_in("otpbroker/messaging/usage.py", {"load"})
         yield

@@ -17,9 +17,10 @@ from otpbroker.events import Bus, MessageChanged, ModemChanged, ModemStatus
 from otpbroker.messaging.command import Origin
 from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.in_air import InAir
-from otpbroker.messaging.journal import Identity, Journal, Left
+from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.limits import Allowances
 from otpbroker.messaging.message import Message
+from otpbroker.messaging.message_rows import Identity, Left
 from otpbroker.messaging.outcome import Arrival, Outcome, Receipt, State
 from otpbroker.messaging.pool import Pool
 from otpbroker.messaging.report import Report

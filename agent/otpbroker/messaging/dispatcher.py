@@ -32,9 +32,10 @@ from otpbroker.messaging.command import (
 from otpbroker.messaging.delivery import Delivery
 from otpbroker.messaging.delivery_reports import DeliveryReports
 from otpbroker.messaging.in_air import InAir
-from otpbroker.messaging.journal import Identity, Journal
+from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.limits import Allowances
 from otpbroker.messaging.message import Claim, Message
+from otpbroker.messaging.message_rows import Identity
 from otpbroker.messaging.msisdn import normalise
 from otpbroker.messaging.otp import Otps
 from otpbroker.messaging.outcome import (

@@ -9,128 +9,27 @@ import hmac
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from otpbroker.errors import Misconfigured, Unavailable
+from otpbroker.messaging import message_rows, otp_rows, usage_rows
 from otpbroker.messaging.journal_file import JournalFile
 from otpbroker.messaging.message import Message
-from otpbroker.messaging.outcome import Arrival, Outcome, Receipt, State
-from otpbroker.messaging.usage_rows import SCHEMA, UsageRows
+from otpbroker.messaging.message_rows import Identity, Left
+from otpbroker.messaging.otp_rows import OtpRows
+from otpbroker.messaging.outcome import Outcome, Receipt, State
+from otpbroker.messaging.usage_rows import UsageRows
 from otpbroker.sealing import Sealer
 
 # Rows of final outcomes, of about 400 octets each. Beyond it the oldest go, and their ids may be used again: a
 # device that sends all day long at full speed then knows ids again for hours instead of the configured window.
 MOST_OUTCOMES = 50_000
 MOST_REFUSED = 1000  # rows of messages that were refused at once: those may come without number
-MOST_OTPS = 20_000
 _BATCH = 200  # rows that go at once; what changes must fit into the reserve
 _FEW = 32  # rows that go at once when the reserve is all the room that there is
 
 _OPEN_STATES = (State.ACCEPTED.value, State.QUEUED.value, State.SENDING.value)
 _VERSION = 5  # of the schema; a journal never outlives a boot, so there is nothing to migrate
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS message (
-    id TEXT PRIMARY KEY,
-    caller TEXT NOT NULL,
-    idempotency_key BLOB,
-    fingerprint BLOB,
-    state TEXT NOT NULL,
-    source TEXT NOT NULL,
-    receiver TEXT NOT NULL,
-    accepted_at REAL NOT NULL,
-    expires_at REAL NOT NULL,
-    deadline REAL NOT NULL,
-    changed_at REAL NOT NULL,
-    parts INTEGER NOT NULL,
-    length INTEGER NOT NULL,
-    encoding TEXT NOT NULL,
-    modem_id TEXT,
-    imei TEXT NOT NULL DEFAULT '',
-    refs TEXT NOT NULL DEFAULT '',
-    error TEXT,
-    detail TEXT NOT NULL DEFAULT '',
-    price TEXT,
-    saved TEXT,
-    reported INTEGER NOT NULL DEFAULT 0,
-    refused INTEGER NOT NULL DEFAULT 0,
-    arrivals TEXT NOT NULL DEFAULT '',
-    arrivals_at REAL,
-    target BLOB,
-    sealed BLOB
-);
-CREATE INDEX IF NOT EXISTS message_identity ON message (idempotency_key, fingerprint);
-CREATE INDEX IF NOT EXISTS message_refused ON message (changed_at) WHERE refused = 1;
-CREATE INDEX IF NOT EXISTS message_changed ON message (changed_at);
-CREATE INDEX IF NOT EXISTS message_unreported ON message (reported) WHERE reported = 0;
-CREATE INDEX IF NOT EXISTS message_target ON message (target) WHERE target IS NOT NULL;
-CREATE TABLE IF NOT EXISTS otp (
-    reference BLOB PRIMARY KEY,
-    code BLOB NOT NULL,
-    expires_at REAL NOT NULL,
-    tries_left INTEGER NOT NULL,
-    replaceable INTEGER NOT NULL
-) WITHOUT ROWID;
-"""
-
-
-_INSERT = (
-    "INSERT INTO message (id, caller, idempotency_key, fingerprint, state, source, receiver, accepted_at,"
-    " expires_at, deadline, changed_at, parts, length, encoding, modem_id, error, detail, reported, refused,"
-    " sealed) VALUES ("
-    ":id, :caller, :idempotency_key, :fingerprint, :state, :source, :receiver, :accepted_at, :expires_at,"
-    " :deadline, :changed_at, :parts, :length, :encoding, :modem_id, :error, :detail, :reported, :refused, :sealed)"
-)
-_OUTCOME = (
-    "id, state, receiver, source, accepted_at, expires_at, changed_at, parts, length, encoding,"
-    " modem_id, refs, error, detail, price, saved, arrivals, arrivals_at"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A message that a former process accepted and did not finish; `text` is None when it can't be read."""
-
-    id: str
-    caller: str
-    source: str
-    state: State
-    receiver: str
-    text: str | None = field(repr=False)
-    lent: bool
-    only_modem: str | None
-    status_report: bool
-    otp_ticket: str | None
-    modem_id: str | None
-    imei: str
-    parts: int
-    length: int
-    encoding: str
-    accepted_at: float
-    expires_at: float
-    deadline: float
-    price: Decimal | None
-    saved: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """How a repeated request is known again, as keyed hashes: caller with id, receiver with text."""
-
-    key: bytes
-    fingerprint: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class OtpRow:
-    """A live one-time password: hashes only; `replaceable` when its message may never have been sent."""
-
-    code: bytes
-    expires_at: float
-    tries_left: int
-    replaceable: bool
 
 
 class Journal:
@@ -141,11 +40,12 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         """Raises `Misconfigured` when the folder is not in RAM or another agent runs on it."""
-        self._file = JournalFile(folder, _SCHEMA + SCHEMA, _VERSION)
+        self._file = JournalFile(folder, message_rows.SCHEMA + otp_rows.SCHEMA + usage_rows.SCHEMA, _VERSION)
         self.key = self._file.key
         self.usage = UsageRows(self._file)
+        self.otps = OtpRows(self._file)
         self._sealer = Sealer(self.key)
-        self._finals = self._refused = self._otps = 0
+        self._finals = self._refused = 0
         self._count()
 
     @property
@@ -158,15 +58,8 @@ class Journal:
 
     def accept(self, message: Message, text: str, identity: Identity | None = None) -> None:
         """Write a new message. Raises `Unavailable`: then nothing was accepted."""
-        secret = {
-            "receiver": message.receiver,
-            "text": text,
-            "lent": message.origin.lent,
-            "only_modem": message.only_modem,
-            "status_report": message.status_report,
-            "otp_ticket": message.otp_ticket,
-        }
-        sealed = self._sealer.seal(json.dumps(secret).encode(), message.id)
+        secret = json.dumps(message_rows.secret(message, text))
+        sealed = self._sealer.seal(secret.encode(), message.id)
         if self._accepted(message, identity, sealed):
             return
         self._make_room()
@@ -211,8 +104,8 @@ class Journal:
                     message.modem_id,
                     message.imei,
                     message.changed_at,
-                    _text(message.price),
-                    _text(message.saved),
+                    message_rows.amount(message.price),
+                    message_rows.amount(message.saved),
                     message.id,
                 ),
             )
@@ -244,8 +137,8 @@ class Journal:
                     outcome.error,
                     outcome.detail,
                     outcome.changed_at,
-                    _text(outcome.price),
-                    _text(outcome.saved),
+                    message_rows.amount(outcome.price),
+                    message_rows.amount(outcome.saved),
                     int(reported),
                     " ".join(outcome.receipt.parts) if outcome.receipt else "",
                     target,
@@ -282,10 +175,10 @@ class Journal:
     def sent_to(self, target: bytes) -> list[tuple[Outcome, float]]:
         """The messages of this target that asked for delivery reports, newest first, each with its deadline."""
         rows = self._file.execute(
-            f"SELECT {_OUTCOME}, deadline FROM message WHERE target = ? ORDER BY rowid DESC",  # noqa: S608 # ours
+            f"SELECT {message_rows.OUTCOME}, deadline FROM message WHERE target = ? ORDER BY rowid DESC",  # noqa: S608 # ours
             (target,),
         ).fetchall()
-        return [(_outcome(row), row[-1]) for row in rows]
+        return [(message_rows.outcome(row), row[-1]) for row in rows]
 
     def arrived(self, message_id: str, receipt: Receipt) -> None:
         """What delivery reports tell of a message by now. Raises `Unavailable`."""
@@ -298,74 +191,30 @@ class Journal:
     def outcome(self, message_id: str) -> tuple[Outcome, str] | None:
         """What is known of a message, and its caller."""
         row = self._file.execute(
-            f"SELECT {_OUTCOME}, caller FROM message WHERE id = ?",  # noqa: S608 # ours
+            f"SELECT {message_rows.OUTCOME}, caller FROM message WHERE id = ?",  # noqa: S608 # ours
             (message_id,),
         ).fetchone()
-        return None if row is None else (_outcome(row), row[-1])
+        return None if row is None else (message_rows.outcome(row), row[-1])
 
     def left(self) -> Iterator[Left]:
         """The messages that are not final, in the order of acceptance, whatever the clock did meanwhile."""
         rows = self._file.execute(
-            "SELECT id, caller, source, state, modem_id, imei, parts, length, encoding, accepted_at, expires_at,"
-            " deadline, price, saved, receiver, sealed FROM message WHERE state IN (?, ?, ?) ORDER BY rowid",
+            f"SELECT {message_rows.LEFT}, receiver, sealed FROM message"  # noqa: S608 # ours
+            " WHERE state IN (?, ?, ?) ORDER BY rowid",
             _OPEN_STATES,
         ).fetchall()
-        for row in rows:
-            *start, masked, sealed = row
-            (
-                message_id,
-                caller,
-                source,
-                state,
-                modem_id,
-                imei,
-                parts,
-                length,
-                encoding,
-                accepted,
-                expires,
-                deadline,
-                price,
-                saved,
-            ) = start
+        for *known, masked, sealed in rows:
             try:
-                secret = json.loads(self._sealer.open(sealed, message_id))
+                secret = json.loads(self._sealer.open(sealed, known[0]))
             except Misconfigured:
-                secret = {
-                    "receiver": masked,
-                    "text": None,
-                    "only_modem": None,
-                    "status_report": False,
-                    "otp_ticket": None,
-                }
-            yield Left(
-                id=message_id,
-                caller=caller,
-                source=source,
-                state=State(state),
-                receiver=secret["receiver"],
-                text=secret["text"],
-                lent=secret.get("lent", False),
-                only_modem=secret["only_modem"],
-                status_report=secret["status_report"],
-                otp_ticket=secret["otp_ticket"],
-                modem_id=modem_id,
-                imei=imei,
-                parts=parts,
-                length=length,
-                encoding=encoding,
-                accepted_at=accepted,
-                expires_at=expires,
-                deadline=deadline,
-                price=_money(price),
-                saved=_money(saved),
-            )
+                secret = message_rows.UNREADABLE | {"receiver": masked}
+            yield message_rows.left(known, secret)
 
     def forget(self, before: float) -> None:
         """Delete final outcomes that changed before a Unix time: their ids may be used again."""
 
         def write() -> int:
-            self._file.execute("DELETE FROM otp WHERE expires_at < ?", (before,))
+            self.otps.forget(before)
             return self._file.execute(
                 "DELETE FROM message WHERE rowid IN (SELECT rowid FROM message WHERE changed_at < ?"
                 " AND state NOT IN (?, ?, ?) LIMIT ?)",
@@ -377,32 +226,6 @@ class Journal:
         with suppress(Unavailable):
             self._file.shrink()
         self._count()
-
-    def put_otp(self, reference: bytes, row: OtpRow) -> None:
-        """Keep a one-time password; when there are too many, those go that expire first."""
-        with self._file.write():
-            self._file.execute(
-                "INSERT OR REPLACE INTO otp VALUES (?, ?, ?, ?, ?)",
-                (reference, row.code, row.expires_at, row.tries_left, int(row.replaceable)),
-            )
-            self._otps += 1  # at most: a row that took another's place counts until the next count
-            if self._otps > MOST_OTPS:
-                self._file.execute(
-                    "DELETE FROM otp WHERE reference IN (SELECT reference FROM otp ORDER BY expires_at"
-                    " LIMIT max(0, (SELECT count(*) FROM otp) - ?))",
-                    (MOST_OTPS - _BATCH,),
-                )
-                (self._otps,) = self._file.execute("SELECT count(*) FROM otp").fetchone()
-
-    def otp(self, reference: bytes) -> OtpRow | None:
-        row = self._file.execute(
-            "SELECT code, expires_at, tries_left, replaceable FROM otp WHERE reference = ?", (reference,)
-        ).fetchone()
-        return None if row is None else OtpRow(row[0], row[1], row[2], bool(row[3]))
-
-    def drop_otp(self, reference: bytes) -> None:
-        with self._file.write():
-            self._file.execute("DELETE FROM otp WHERE reference = ?", (reference,))
 
     def _accepted(self, message: Message, identity: Identity | None, sealed: bytes) -> bool:
         """Whether it could be written, with room left for its end."""
@@ -424,37 +247,15 @@ class Journal:
         reported: bool = False,
         refused: bool = False,
     ) -> None:
-        outcome = message.outcome
-        row = {
-            "id": message.id,
-            "caller": message.origin.caller,
-            "idempotency_key": identity and identity.key,
-            "fingerprint": identity and identity.fingerprint,
-            "state": outcome.state.value,
-            "source": outcome.source,
-            "receiver": outcome.receiver,
-            "accepted_at": message.accepted_at,
-            "expires_at": message.expires_at,
-            "deadline": message.deadline,
-            "changed_at": outcome.changed_at,
-            "parts": outcome.parts,
-            "length": outcome.length,
-            "encoding": outcome.encoding,
-            "modem_id": message.modem_id,
-            "error": outcome.error,
-            "detail": outcome.detail,
-            "reported": int(reported),
-            "refused": int(refused),
-            "sealed": sealed,
-        }
-        self._file.execute(_INSERT, row)
+        row = message_rows.new(message, identity, sealed, reported=reported, refused=refused)
+        self._file.execute(message_rows.INSERT, row)
 
     def _count(self) -> None:
         (self._finals,) = self._file.execute(
             "SELECT count(*) FROM message WHERE state NOT IN (?, ?, ?) AND refused = 0", _OPEN_STATES
         ).fetchone()
         (self._refused,) = self._file.execute("SELECT count(*) FROM message WHERE refused = 1").fetchone()
-        (self._otps,) = self._file.execute("SELECT count(*) FROM otp").fetchone()
+        self.otps.count()
 
     def _make_room(self) -> None:
         """The RAM file system is full: the older half of the outcomes goes before its time, for new messages."""
@@ -482,33 +283,3 @@ class Journal:
                 done = change()
             self._file.has_reserve()
             return done
-
-
-def _outcome(row: tuple[Any, ...]) -> Outcome:
-    return Outcome(
-        id=row[0],
-        state=State(row[1]),
-        receiver=row[2],
-        source=row[3],
-        accepted_at=row[4],
-        expires_at=row[5],
-        changed_at=row[6],
-        parts=row[7],
-        length=row[8],
-        encoding=row[9],
-        modem_id=row[10],
-        references=tuple(map(int, row[11].split())),
-        error=row[12],
-        detail=row[13],
-        price=_money(row[14]),
-        saved=_money(row[15]),
-        receipt=Receipt(tuple(map(Arrival, row[16].split())), row[17]) if row[16] else None,
-    )
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else str(amount)
-
-
-def _money(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)

@@ -13,9 +13,12 @@ import pytest
 
 from otpbroker.errors import Misconfigured
 from otpbroker.messaging import journal as journal_module
+from otpbroker.messaging import otp_rows
 from otpbroker.messaging.command import Origin
-from otpbroker.messaging.journal import Identity, Journal, OtpRow
+from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.message import Message
+from otpbroker.messaging.message_rows import Identity
+from otpbroker.messaging.otp_rows import OtpRow
 from otpbroker.messaging.outcome import Outcome, State
 from otpbroker.sms.submit import encode_submit
 
@@ -297,14 +300,14 @@ def test_of_refused_messages_the_latest_are_known_and_no_other_outcome_goes_for_
 def test_of_too_many_one_time_passwords_those_go_that_end_first(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "MOST_OTPS", 20)
-    monkeypatch.setattr(journal_module, "_BATCH", 5)
+    monkeypatch.setattr(otp_rows, "MOST_OTPS", 20)
+    monkeypatch.setattr(otp_rows, "_BATCH", 5)
     for number in range(41):
-        journal.put_otp(b"%d" % number, OtpRow(b"hash", 1000.0 - number, 5, replaceable=False))
-        journal.put_otp(b"same", OtpRow(b"hash", 2000.0, 5, replaceable=False))
-    left = [number for number in range(41) if journal.otp(b"%d" % number)]
+        journal.otps.put(b"%d" % number, OtpRow(b"hash", 1000.0 - number, 5, replaceable=False))
+        journal.otps.put(b"same", OtpRow(b"hash", 2000.0, 5, replaceable=False))
+    left = [number for number in range(41) if journal.otps.get(b"%d" % number)]
     assert 10 <= len(left) <= 20
-    assert journal.otp(b"same") is not None
+    assert journal.otps.get(b"same") is not None
     assert 40 in left  # the newest itself is never the price of its own arrival
 
 
@@ -379,11 +382,11 @@ def test_old_outcomes_are_forgotten_but_never_an_open_message(journal: Journal) 
 def test_a_one_time_password_is_kept_until_it_is_dropped_or_old(journal: Journal) -> None:
     row = OtpRow(b"hash", 100.0, 5, replaceable=False)
     for reference in (b"a", b"b", b"c"):
-        journal.put_otp(reference, row)
-    journal.put_otp(b"b", replace(row, tries_left=4, replaceable=True, expires_at=200.0))
-    journal.drop_otp(b"a")
+        journal.otps.put(reference, row)
+    journal.otps.put(b"b", replace(row, tries_left=4, replaceable=True, expires_at=200.0))
+    journal.otps.drop(b"a")
     journal.forget(before=150.0)
-    assert [journal.otp(reference) for reference in (b"a", b"b", b"c")] == [
+    assert [journal.otps.get(reference) for reference in (b"a", b"b", b"c")] == [
         None,
         OtpRow(b"hash", 200.0, 4, replaceable=True),
         None,

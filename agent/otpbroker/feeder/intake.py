@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from otpbroker.clock import Clock
-from otpbroker.errors import OtpBrokerError, Rejected, Unavailable, UnknownOutcome
+from otpbroker.errors import OtpBrokerError, Rejected, UnknownOutcome
 from otpbroker.feeder.delivery import (
     WORST_FIRST,
     Delivery,
@@ -304,7 +304,9 @@ class Intake:
         self._acted[key] = now
         try:
             yield
-        except Unavailable:  # nothing was done
+        except UnknownOutcome:
+            raise
+        except OtpBrokerError:  # nothing was done
             del self._acted[key]
             raise
 

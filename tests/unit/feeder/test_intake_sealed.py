@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
+
 from core import Core
 from fakes import FakeSender
 from intakes import an_intake, body
-from otpbroker.errors import Rejected
+from otpbroker.errors import OtpBrokerError, Rejected, Unavailable, UnknownOutcome
 from otpbroker.feeder.delivery import Delivery, Verdict
 from otpbroker.sms.ussd import UssdAnswer
 
@@ -48,6 +50,20 @@ async def test_of_several_that_came_sealed_nothing_is_told_in_clear_either(core:
     handled = await intake.handle(Delivery(seal(json.dumps(items).encode())))
     assert handled.answer is not None
     assert b"34567890" not in json.dumps(handled.answer).encode()
+
+
+@pytest.mark.parametrize(
+    ("raised", "second"),
+    [(Unavailable("ussd-busy", ""), Verdict.DONE), (UnknownOutcome("ussd-timeout", ""), Verdict.UNKNOWN)],
+)
+async def test_a_sealed_command_that_did_nothing_may_come_again(
+    core: Core, sender: FakeSender, raised: OtpBrokerError, second: Verdict
+) -> None:
+    octets = seal(b'{"command":"request-ussd","data":{"modem_id":"m1","ussd_code":"*123#"}}')
+    intake = an_intake(core, unseal=shuffled, rights=frozenset({"ussd"}))
+    sender.ussd.answer(raised, UssdAnswer("Pulsa 5000", "+CUSD: 0"))
+    await intake.handle(Delivery(octets))
+    assert (await intake.handle(Delivery(octets))).verdict is second
 
 
 async def test_a_sealed_command_is_carried_out_once_whoever_gives_it_again(core: Core, sender: FakeSender) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx2
 import yaml
@@ -167,22 +167,21 @@ def lay_out(folder: Path, **settings: Any) -> None:
     (folder / "relay.yaml").write_text(yaml.safe_dump(settings))
 
 
-@contextlib.asynccontextmanager
-async def relaying(folder: Path, **settings: Any) -> AsyncIterator[RelayHere]:
+_R = TypeVar("_R", RelayHere, RelayProcess)
+
+
+def relaying(folder: Path, **settings: Any) -> contextlib.AbstractAsyncContextManager[RelayHere]:
     lay_out(folder, **settings)
-    relay = RelayHere(folder)
-    try:
-        yield await relay.start()
-    finally:
-        for socket in relay.historic:
-            socket.drop()
-        await relay.stop()
+    return _running(RelayHere(folder))
+
+
+def relay_process(folder: Path, **settings: Any) -> contextlib.AbstractAsyncContextManager[RelayProcess]:
+    lay_out(folder, **settings)
+    return _running(RelayProcess(folder))
 
 
 @contextlib.asynccontextmanager
-async def relay_process(folder: Path, **settings: Any) -> AsyncIterator[RelayProcess]:
-    lay_out(folder, **settings)
-    relay = RelayProcess(folder)
+async def _running(relay: _R) -> AsyncIterator[_R]:
     try:
         yield await relay.start()
     finally:

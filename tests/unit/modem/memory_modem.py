@@ -1,16 +1,23 @@
 """A scripted modem with a message memory, and a core that takes what comes in."""
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from modem_desk import Desk
 from scripted_modem import ScriptedModem
 
+from otpbroker.modem.incoming import FIRST_LOOK
+from otpbroker.modem.modem import Modem
 from otpbroker.sms.deliver import Deliver, encode_deliver
 from otpbroker.sms.reassemble import Message
 from otpbroker.sms.status_report import StatusReport, encode_status_report
 from otpbroker.sms.submission import Sms
 
 SENT_AT = datetime.fromtimestamp(1_800_000_000, UTC)
+LONG = "Kode Anda 123456, jangan diberikan kepada siapa pun. " * 6
 
 
 def texts(text: str, sender: str = "BANK", reference: int = 7) -> tuple[str, ...]:
@@ -126,3 +133,15 @@ class Core:
     def holds(self, modem_id: str, part: Deliver) -> bool:
         assert modem_id == "m1"
         return part.fingerprint in self.held
+
+
+@asynccontextmanager
+async def ready(wire: MemoryModem, core: Core) -> AsyncIterator[Modem]:
+    """A modem that has read what lay in its memory at the start."""
+    async with Desk(wire, inbound=core).ready() as modem:
+        await asyncio.sleep(FIRST_LOOK + 0.1)
+        yield modem
+
+
+def deleted(wire: MemoryModem) -> int:
+    return sum(line.startswith("AT+CMGD=") for line in wire.lines)

@@ -1,34 +1,20 @@
 """USSD on one modem: every writing and every end of a session, replies, and never in a message's way."""
 
 import asyncio
-from contextlib import suppress
 
 import pytest
 from modem_desk import Desk, send
 from scripted_modem import ScriptedModem
-from ussd_wire import UssdWire
+from ussd_wire import BALANCE, CODE, MENU, SAID, UssdWire, failure
 
 from otpbroker.errors import OtpBrokerError, Rejected, Unavailable, UnknownOutcome
 from otpbroker.events import ModemState
-from otpbroker.modem.modem import Modem
-from otpbroker.modem.session import HEARTBEAT
-from otpbroker.modem.ussd import TURN_LIMIT
-from otpbroker.modem.ussd_dialogue import ANSWER_LIMIT, REPLY_LIMIT, SESSION_LIMIT
-from otpbroker.sms.submission import Refused, Sent
+from otpbroker.modem.ussd_dialogue import ANSWER_LIMIT
+from otpbroker.sms.submission import Sent
 from otpbroker.sms.ussd import Writing, write
 from virtual_run import in_virtual_time, now
 
-CODE = "*888#"
-BALANCE = "Sisa pulsa Rp 12.345"
-SAID = f'+CUSD: 0,"{BALANCE}",15'
-MENU = '+CUSD: 1,"1. Cek pulsa\r\n2. Paket",15'
 PACKED, UNITS = write(CODE, Writing.PACKED), write(CODE, Writing.UCS2)
-
-
-async def failure(attempt: "asyncio.Future[object]") -> OtpBrokerError:
-    with pytest.raises(OtpBrokerError) as caught:
-        await attempt
-    return caught.value
 
 
 @in_virtual_time
@@ -245,108 +231,6 @@ async def test_an_unplugged_modem_ends_the_session_at_once() -> None:
         assert now() - began < 2
 
 
-class TestReplies:
-    @in_virtual_time
-    async def test_a_menu_is_walked_through(self) -> None:
-        wire = UssdWire({"*123#": MENU, "1": f'+CUSD: 1,"{BALANCE}\n9. Kembali",15', "9": '+CUSD: 0,"Selesai",15'})
-        async with Desk(wire).ready() as modem:
-            menu = await modem.ussd.run("*123#")
-            assert menu.text == "1. Cek pulsa\n2. Paket"
-            assert menu.expires_in == REPLY_LIMIT
-            assert modem.status.state is ModemState.BUSY
-            assert (modem.ready, modem.recovering) == (False, True)
-            assert modem.ussd.waits
-            deeper = await modem.ussd.reply("1")
-            assert deeper.replyable
-            last = await modem.ussd.reply("9")
-            assert (last.text, last.replyable) == ("Selesai", False)
-            await asyncio.sleep(0)
-            assert modem.status.state is ModemState.READY
-            assert wire.released == 0
-
-    @in_virtual_time
-    async def test_a_menu_can_be_left(self) -> None:
-        wire = UssdWire({"*123#": MENU})
-        async with Desk(wire).ready() as modem:
-            await modem.ussd.run("*123#")
-            await modem.ussd.end()
-            assert wire.released == 1
-            assert modem.ready
-            assert (await failure(modem.ussd.reply("1"))).code == "ussd-no-session"
-            await modem.ussd.end()
-
-    @in_virtual_time
-    async def test_a_menu_that_nobody_answers_ends_by_itself(self) -> None:
-        wire = UssdWire({"*123#": MENU})
-        desk = Desk(wire)
-        async with desk.ready() as modem:
-            await modem.ussd.run("*123#")
-            began = now()
-            await asyncio.sleep(REPLY_LIMIT - 5)
-            assert modem.recovering  # messages may still wait for it
-            await desk.until(lambda: modem.ready, seconds=300)
-            assert now() - began == pytest.approx(REPLY_LIMIT, abs=0.1)
-            assert wire.released == 1
-
-    @in_virtual_time
-    async def test_no_session_lasts_for_ever(self) -> None:
-        wire = UssdWire({"*123#": MENU, "1": MENU})
-        desk = Desk(wire)
-        async with desk.ready() as modem:
-            began = now()
-            answer = await modem.ussd.run("*123#")
-            while answer.replyable:
-                await asyncio.sleep(min(30.0, answer.expires_in or 0))
-                with suppress(Rejected):
-                    answer = await modem.ussd.reply("1")
-                    continue
-                break
-            await desk.until(lambda: modem.ready)
-            assert now() - began < SESSION_LIMIT + 5
-            assert wire.released == 1
-
-    @in_virtual_time
-    async def test_a_caller_who_is_gone_before_the_answer_leaves_no_session_open(self) -> None:
-        wire = UssdWire({"*123#": MENU})
-        async with Desk(wire).ready() as modem:
-            caller = asyncio.create_task(modem.ussd.run("*123#"))
-            await asyncio.sleep(1)
-            caller.cancel()
-            await asyncio.sleep(1.5)
-            assert wire.released == 1
-            assert modem.ready
-
-    @in_virtual_time
-    async def test_a_network_that_waits_no_longer_ends_the_session(self) -> None:
-        wire = UssdWire({"*123#": MENU})
-        desk = Desk(wire)
-        async with desk.ready() as modem:
-            await modem.ussd.run("*123#")
-            wire.tell("+CUSD: 2")
-            await desk.until(lambda: modem.ready, seconds=1)
-            assert (await failure(modem.ussd.reply("1"))).code == "ussd-no-session"
-            assert wire.released == 0
-
-    @in_virtual_time
-    async def test_one_session_at_a_time_and_one_word_at_a_time(self) -> None:
-        wire = UssdWire({"*123#": MENU})
-        async with Desk(wire).ready() as modem:
-            first = asyncio.create_task(modem.ussd.run("*123#"))
-            await asyncio.sleep(1)
-            assert (await failure(modem.ussd.run(CODE))).code == "ussd-busy"
-            assert (await failure(modem.ussd.reply("1"))).code == "ussd-busy"
-            assert (await first).replyable
-
-    @in_virtual_time
-    async def test_a_refused_reply_releases_the_network(self) -> None:
-        wire = UssdWire({"*123#": MENU}, refuses=lambda string: "+CME ERROR: 3" if string == "1" else None)
-        async with Desk(wire).ready() as modem:
-            await modem.ussd.run("*123#")
-            assert (await failure(modem.ussd.reply("1"))).code == "cme-3"
-            await asyncio.sleep(0.1)
-            assert wire.released == 1
-
-
 @pytest.mark.parametrize(
     "code",
     [
@@ -393,95 +277,6 @@ async def test_what_is_no_reply_never_reaches_the_modem(text: str) -> None:
         assert modem.ussd.waits  # the menu is still there
 
 
-class TestMessages:
-    @in_virtual_time
-    async def test_a_code_waits_for_the_message_in_the_air(self) -> None:
-        wire = UssdWire({CODE: SAID})
-        desk = Desk(wire)
-        async with desk.ready() as modem:
-            wire.on_pdu = lambda _: None
-            sending = asyncio.create_task(send(modem))
-            await asyncio.sleep(1)
-            asking = asyncio.create_task(modem.ussd.run(CODE))
-            await asyncio.sleep(4)
-            assert wire.asked == []
-            wire.say("\r\n+CMGS: 7\r\n\r\nOK\r\n")
-            assert isinstance(await sending, Sent)
-            assert modem.status.state is ModemState.BUSY  # no other message gets in between
-            assert isinstance(await send(modem), Refused)
-            assert (await asking).text == BALANCE
-            assert isinstance(await modem_ready_send(desk, wire), Sent)
-            assert wire.clashes == 0
-
-    @in_virtual_time
-    async def test_who_just_sent_a_message_is_not_offered_the_modem_while_a_code_waits_for_it(self) -> None:
-        wire = UssdWire({CODE: SAID})
-        async with Desk(wire).ready() as modem:
-            wire.on_pdu = lambda _: None
-            sending = asyncio.create_task(sent_and_ready(modem))
-            await asyncio.sleep(1)
-            asking = asyncio.create_task(modem.ussd.run(CODE))
-            await asyncio.sleep(1)
-            wire.say("\r\n+CMGS: 7\r\n\r\nOK\r\n")
-            assert await sending == (Sent((7,)), False)
-            assert (await asking).text == BALANCE
-
-    @in_virtual_time
-    async def test_a_message_does_not_queue_up_behind_a_code_that_waits_for_the_heartbeat(self) -> None:
-        wire = UssdWire({CODE: SAID}, delay=20.0)
-        desk = Desk(wire)
-        async with desk.ready() as modem:
-            wire.answers["AT+CSQ"] = None
-            await asyncio.sleep(HEARTBEAT + 1)  # it waits for that answer
-            asking = asyncio.create_task(modem.ussd.run(CODE))
-            await asyncio.sleep(0.5)
-            assert modem.ready
-            began = now()
-            assert isinstance(await send(modem), Refused)
-            assert now() - began < 0.1
-            wire.say("\r\n+CSQ: 20,99\r\n\r\nOK\r\n")
-            assert (await asking).text == BALANCE
-
-    @in_virtual_time
-    async def test_a_message_that_hangs_does_not_make_the_caller_wait_for_ever(self) -> None:
-        wire = UssdWire({CODE: SAID})
-        async with Desk(wire).ready() as modem:
-            wire.on_pdu = lambda _: None
-            sending = asyncio.create_task(send(modem))
-            await asyncio.sleep(1)
-            began = now()
-            error = await failure(modem.ussd.run(CODE))
-            assert (error.code, now() - began) == ("modem-busy", pytest.approx(TURN_LIMIT, abs=0.1))
-            assert modem.status.state is ModemState.SENDING
-            wire.say("\r\n+CMGS: 7\r\n\r\nOK\r\n")
-            assert isinstance(await sending, Sent)
-            assert modem.status.state is ModemState.READY
-
-    @in_virtual_time
-    async def test_no_message_is_sent_while_a_session_is_open_and_the_next_one_is_afterwards(self) -> None:
-        wire = UssdWire({"*123#": MENU, "1": SAID})
-        async with Desk(wire).ready() as modem:
-            await modem.ussd.run("*123#")
-            assert isinstance(await send(modem), Refused)
-            await modem.ussd.reply("1")
-            await asyncio.sleep(0)
-            assert isinstance(await send(modem), Sent)
-            assert wire.clashes == 0
-
-    @in_virtual_time
-    async def test_the_heartbeat_does_not_break_into_a_session(self) -> None:
-        wire = UssdWire({"*123#": MENU, "1": MENU, "2": SAID})
-        async with Desk(wire).ready() as modem:
-            await asyncio.sleep(30)
-            await modem.ussd.run("*123#")
-            asked_signal = wire.lines.count("AT+CSQ")
-            await asyncio.sleep(40)  # over the time of the heartbeat
-            await modem.ussd.reply("2")
-            assert wire.lines.count("AT+CSQ") == asked_signal
-            await asyncio.sleep(1)
-            assert wire.lines.count("AT+CSQ") == asked_signal + 1
-
-
 @in_virtual_time
 async def test_a_stopped_modem_leaves_its_session_and_stops_at_once() -> None:
     wire = UssdWire({"*123#": MENU})
@@ -526,14 +321,3 @@ async def test_no_text_and_no_code_gets_into_the_log(caplog: pytest.LogCaptureFi
     for secret in ("4567890", "31337", "pulsa", "12.345"):
         assert secret not in caplog.text
     assert "session of 2 answers" in caplog.text
-
-
-async def sent_and_ready(modem: Modem) -> tuple[object, bool]:
-    """A message's result, and whether the modem is ready at the same moment."""
-    return await send(modem), modem.ready
-
-
-async def modem_ready_send(desk: Desk, wire: UssdWire) -> object:
-    wire.on_pdu = wire.accept
-    await desk.until(lambda: desk.modem.ready)
-    return await send(desk.modem)

@@ -4,9 +4,17 @@ import asyncio
 import re
 from collections.abc import Callable
 
+import pytest
 from scripted_modem import ScriptedModem
 
+from otpbroker.errors import OtpBrokerError
+
 Answer = Callable[[str], str | None]
+
+CODE = "*888#"
+BALANCE = "Sisa pulsa Rp 12.345"
+SAID = f'+CUSD: 0,"{BALANCE}",15'
+MENU = '+CUSD: 1,"1. Cek pulsa\r\n2. Paket",15'
 
 
 class UssdWire(ScriptedModem):
@@ -66,3 +74,9 @@ class UssdWire(ScriptedModem):
         if self._pending is not None:
             self._pending.cancel()
             self._pending = None
+
+
+async def failure(attempt: "asyncio.Future[object]") -> OtpBrokerError:
+    with pytest.raises(OtpBrokerError) as caught:
+        await attempt
+    return caught.value

@@ -1,0 +1,121 @@
+"""What comes directly, without lying in a memory: acknowledged where the network waits for that."""
+
+import asyncio
+
+from memory_modem import LONG, Core, MemoryModem, ready, report, texts
+from modem_desk import send
+
+from otpbroker.modem.session import HEARTBEAT
+from otpbroker.sms.submission import Sent
+from virtual_run import in_virtual_time
+
+DRAFT = "0011000C912618214365870000A705E8329BFD06"
+
+
+@in_virtual_time
+async def test_a_report_that_comes_directly_needs_no_word_to_the_modem() -> None:
+    wire, core = MemoryModem(), Core()
+    async with ready(wire, core):
+        before = len(wire.lines)
+        wire.send(report(17))
+        assert [each.reference for each in core.reports] == [17]
+        await asyncio.sleep(1)
+        assert wire.lines[before:] == []
+
+
+def stubborn() -> MemoryModem:
+    """One that does not leave phase 2+."""
+    return MemoryModem({"AT+CSMS=0": "+CMS ERROR: 303", "AT+CSMS?": "+CSMS: 1,1,1,1\r\nOK"})
+
+
+@in_virtual_time
+async def test_phase_2_is_asked_for_and_nothing_is_acknowledged() -> None:
+    wire, core = MemoryModem(), Core()
+    async with ready(wire, core):
+        wire.send(report())
+        wire.send(*texts("direct"), code="+CMT: ,")
+        await asyncio.sleep(1)
+    assert "AT+CSMS=0" in wire.lines
+    assert core.texts == ["direct"]
+    assert not any("CNMA" in line for line in wire.lines)
+
+
+@in_virtual_time
+async def test_where_phase_2_plus_stays_reports_and_messages_are_acknowledged_at_once() -> None:
+    wire, core = stubborn(), Core()
+    async with ready(wire, core):
+        wire.send(report())
+        await asyncio.sleep(0.1)
+        assert wire.lines[-1] == "AT+CNMA"
+        wire.send(*texts("direct"), code="+CMT: ,")
+        await asyncio.sleep(0.1)
+        assert (core.texts, wire.lines.count("AT+CNMA")) == (["direct"], 2)
+
+
+@in_virtual_time
+async def test_a_message_that_is_not_kept_is_refused_and_not_forgotten_by_the_network() -> None:
+    wire, core = stubborn(), Core()
+    core.full = True
+    async with ready(wire, core):
+        wire.send(*texts("direct"), code="+CMT: ,")
+        await asyncio.sleep(0.1)
+        assert wire.lines[-1] == "AT+CNMA=2"
+        core.full = False
+        await asyncio.sleep(3 * HEARTBEAT)
+        assert core.texts == [], "the network sends it again"
+
+
+@in_virtual_time
+async def test_every_part_of_a_direct_long_message_is_acknowledged() -> None:
+    wire, core = stubborn(), Core()
+    async with ready(wire, core):
+        for pdu in texts(LONG):
+            wire.send(pdu, code="+CMT: ,")
+            await asyncio.sleep(0.1)
+        assert (core.texts, wire.lines.count("AT+CNMA")) == ([LONG], 3)
+
+
+@in_virtual_time
+async def test_an_acknowledgement_waits_for_the_message_in_the_air_and_goes_before_the_next() -> None:
+    wire, core = stubborn(), Core()
+    wire.on_pdu = lambda _: None
+    async with ready(wire, core) as modem:
+        in_the_air = asyncio.create_task(send(modem))
+        await asyncio.sleep(0.1)
+        wire.send(report())
+        await asyncio.sleep(1)
+        following = asyncio.create_task(send(modem))
+        await asyncio.sleep(1)
+        assert "AT+CNMA" not in wire.lines
+        wire.say("\r\n+CMGS: 1\r\n\r\nOK\r\n")
+        await asyncio.sleep(0.1)
+        assert wire.lines[-2:] == ["AT+CNMA", "AT+CMGS=19"]
+        wire.say("\r\n+CMGS: 2\r\n\r\nOK\r\n")
+        assert (await in_the_air, await following) == (Sent((1,)), Sent((2,)))
+
+
+@in_virtual_time
+async def test_after_a_refused_acknowledgement_notifications_are_asked_for_anew() -> None:
+    wire, core = stubborn(), Core()
+    wire.answers |= {"AT+CNMA": "+CMS ERROR: 340", "AT+CNMA=1": "+CMS ERROR: 340"}
+    async with ready(wire, core):
+        wire.notify = "2,0,0,0,0"
+        wire.send(report())
+        await asyncio.sleep(0.1)
+        assert wire.notify == "2,1,0,1,0"
+
+
+@in_virtual_time
+async def test_an_acknowledgement_that_came_too_late_is_followed_by_new_notifications() -> None:
+    wire, core = stubborn(), Core()
+    wire.on_pdu = lambda _: None
+    async with ready(wire, core) as modem:
+        sending = asyncio.create_task(send(modem))
+        await asyncio.sleep(0.1)
+        wire.send(report())
+        wire.notify = "2,0,0,0,0"
+        await asyncio.sleep(20)
+        wire.say("\r\n+CMGS: 1\r\n\r\nOK\r\n")
+        await sending
+        await asyncio.sleep(0.1)
+        assert wire.notify == "2,1,0,1,0"

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from bench.rig import free_port
+from bench.ports import free_port
 
 ROOT = Path(os.environ.get("OTPBROKER_TEST_RABBITMQ") or Path(__file__).parents[1] / "build" / "rabbitmq")
 USER = "admin"

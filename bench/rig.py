@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from bench.ports import free_port
 from otpbroker.modem.simulator import ControlClient
 from otpbroker.passwords import hash_password
 
@@ -142,10 +142,3 @@ async def agent(folder: Path, ports: tuple[str, ...]) -> AsyncIterator[RunningAg
         yield await installation.start()
     finally:
         await installation.stop()
-
-
-def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -20,7 +20,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
-from bench.rig import PASSWORD, USER, Installation, Modems, free_port, modems
+from bench.ports import free_port
+from bench.rig import PASSWORD, USER, Installation, Modems, modems
 from bench.scenarios import Row, at_most
 from otpbroker.messaging.wire import broker_frames as frames
 from otpbroker.passwords import hash_password

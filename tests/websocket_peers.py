@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from bench.ports import free_port
+
 USER, PASSWORD = "qa", "4lt0@1234"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 ACCEPTED = (
@@ -105,7 +107,7 @@ class Broker:
     refuse_with: int | None = None  # an HTTP status instead of a handshake
 
     def __init__(self) -> None:
-        self.port = 0
+        self.port = free_port()
         self.sockets: list[Socket] = []
         self.arrived = asyncio.Condition()
         self.tries = 0
@@ -118,7 +120,6 @@ class Broker:
 
     async def start(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def kill(self) -> None:

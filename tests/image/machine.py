@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -15,6 +14,7 @@ from card_copy import CardCopy
 from guest_shell import GuestShell, Result
 from qmp import Qmp
 
+from bench.ports import free_port
 from image.layout import MIB
 
 Kind = Literal["q35", "virt", "raspi3b"]
@@ -177,7 +177,7 @@ async def boot(
     overlay = disk or folder / "disk.qcow2"
     if not overlay.exists():
         make_overlay(card, overlay, disk_mib, power_of_two=not hardware.pci)
-    ports = {port: _free_port() for port in forward}
+    ports = {port: free_port() for port in forward}
     argv = [
         # No machine outlives the tests, however they end.
         *("setpriv", "--pdeathsig", "KILL", "--"),
@@ -267,10 +267,3 @@ def make_overlay(card: CardCopy, overlay: Path, disk_mib: int | None = None, *, 
         size = 1 << (size - 1).bit_length()
     create = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", card.image, "-F", "raw", overlay, str(size)]
     subprocess.run(create, check=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

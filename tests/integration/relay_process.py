@@ -15,6 +15,7 @@ import yaml
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from bench.ports import free_port
 from otpbroker.messaging.wire.broker_frames import SUBPROTOCOL
 from otpbroker.passwords import hash_password
 from otpbroker.relay.server import Relay
@@ -33,11 +34,11 @@ USERS = [
 
 @dataclass
 class RunningRelay:
-    """Settings, users and log in `folder`; the first start chooses the ports, later ones keep them."""
+    """Settings, users and log in `folder`; all its starts are on the same ports."""
 
     folder: Path
-    port: int = 0
-    metrics_port: int = 0
+    port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
     historic: list[Socket] = field(default_factory=list)
 
     @property
@@ -90,7 +91,7 @@ class RelayHere(RunningRelay):
         ready = asyncio.Event()
 
         def told(port: int, metrics_port: int | None) -> None:
-            self.port, self.metrics_port = port, metrics_port or 0
+            assert (port, metrics_port) == (self.port, self.metrics_port)
             ready.set()
 
         self._running = asyncio.create_task(self.relay.run(told, self._stop))
@@ -128,11 +129,9 @@ class RelayProcess(RunningRelay):
                 cwd=self.folder,
             )
         async with asyncio.timeout(20):
-            while (ready := self.log[at:]).count("metrics on http") == 0:
+            while f"metrics on http://127.0.0.1:{self.metrics_port}/" not in self.log[at:]:
                 assert self.process.returncode is None, self.log
                 await asyncio.sleep(0.02)  # there is nothing to wait on in another process's start
-        self.port = int(ready.partition("listening on ")[2].split("\n")[0].rpartition(":")[2])
-        self.metrics_port = int(ready.partition("metrics on http://127.0.0.1:")[2].partition("/")[0])
         return self
 
     async def stop(self, number: signal.Signals = signal.SIGKILL) -> None:

@@ -12,7 +12,8 @@ import httpx2
 import pytest
 import yaml
 
-from bench.rig import PASSWORD, USER, Installation, Modems, free_port, modems
+from bench.ports import free_port
+from bench.rig import PASSWORD, USER, Installation, Modems, modems
 
 AIR = 4.5  # seconds; longer than the time that requests get when the agent itself ends
 

@@ -22,6 +22,7 @@ from otpbroker.modem.results import AtError, AtTimeout, quoted
 log = logging.getLogger(__name__)
 
 # A SIM allows three tries; below two a wrong one would block it (3GPP TS 11.11 section 11.3.1).
+TRIES = 3
 LEAST_TRIES = 2
 
 _CME_STATES = {  # 27.007 section 9.2.1
@@ -82,9 +83,9 @@ class PinMemory:
         digest = self._digest(pin)
         return any(each.digest == digest for each in self._of(iccid, imei, mark))
 
-    def any_tried(self, iccid: str, imei: str, mark: Mark = Mark.REFUSED) -> bool:
-        """Whether any was, on this SIM."""
-        return bool(self._of(iccid, imei, mark))
+    def count(self, iccid: str, imei: str, mark: Mark = Mark.REFUSED) -> int:
+        """How many different ones were, on this SIM."""
+        return len({each.digest for each in self._of(iccid, imei, mark)})
 
     async def remember(self, pin: str, iccid: str, imei: str, mark: Mark = Mark.REFUSED) -> None:
         """From the return on it is known, whatever happens to the process."""
@@ -163,6 +164,12 @@ class SimLock:
         if self._pins.tried(pin, iccid, imei):
             raise _wrong_pin()
         left = await tries_left(self._at, self._dialect.pin_tries)
+        if left is None and TRIES - (refused := self._pins.count(iccid, imei)) < LEAST_TRIES:
+            raise Misconfigured(
+                "pin-tries-hidden",
+                f"{refused} PINs were refused, and this modem does not tell how many tries are left",
+                remedy="put the SIM into a phone and switch its PIN off there",
+            )
         if left is not None and left < LEAST_TRIES:
             raise Misconfigured(
                 "pin-last-try",

@@ -27,7 +27,7 @@ class SimHand:
     async def give_pin(self, at: AtConversation, dialect: Dialect, pin: str, command: str, *, valid: str) -> None:
         """A command with the SIM's PIN, after which `valid` is it."""
         left = await tries_left(at, dialect.pin_tries)
-        if left is None and self._pins.any_tried(*self._sim):
+        if left is None and self._pins.count(*self._sim):
             raise Rejected(
                 "pin-tries-hidden",
                 "a PIN was refused, and this modem does not tell how many tries are left",
@@ -50,7 +50,7 @@ class SimHand:
     async def give_puk(self, at: AtConversation, dialect: Dialect, puk: str, new: str) -> None:
         left = await tries_left(at, dialect.puk_tries)
         known = self._pins.tried(puk, *self._sim, Mark.PUK)
-        if known or (left is None and self._pins.any_tried(*self._sim, Mark.PUK)):
+        if known or (left is None and self._pins.count(*self._sim, Mark.PUK)):
             raise Rejected(
                 "puk-refused-before",
                 "the SIM did not take this PUK before" if known else "the SIM did not take a PUK before",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from modem_desk import PDU, Desk, send
-from scripted_modem import ScriptedModem
+from scripted_modem import ICCID, IMEI, ScriptedModem
 
 from otpbroker.events import ModemState
 from otpbroker.modem.sim import PinMemory
@@ -97,6 +97,32 @@ async def test_a_modem_that_hides_the_tries_left_still_gets_a_wrong_pin_once() -
         wire.hang_up()
         await asyncio.sleep(600)
     assert wire.given == 1
+
+
+@in_virtual_time
+async def test_a_modem_that_hides_the_tries_left_does_not_get_a_third_pin() -> None:
+    pins = PinMemory()
+    wire = Locked(pin="4444", answers={'AT+CPINR="SIM PIN"': "ERROR", "AT+CCID": "ERROR"})
+    for pin in ("1111", "2222", "3333"):
+        desk = Desk(wire, pin=pin, pins=pins)
+        async with desk.running() as modem:
+            await desk.until(lambda: modem.status.state is ModemState.BLOCKED)
+            await asyncio.sleep(600)
+            detail = modem.status.detail
+    assert wire.given == 2
+    assert wire.tries == 1
+    assert "does not tell how many tries are left" in detail
+    assert "phone" in detail
+
+
+@in_virtual_time
+async def test_a_modem_that_tells_of_two_tries_left_gets_a_third_pin() -> None:
+    pins = PinMemory()
+    for pin in ("1111", "2222"):  # before the SIM was unlocked in a phone
+        await pins.remember(pin, ICCID, IMEI)
+    wire = Locked()
+    async with Desk(wire, pin="1234", pins=pins).ready():
+        assert wire.given == 1
 
 
 @in_virtual_time

@@ -15,7 +15,7 @@ from otpbroker.config.model import Config
 from otpbroker.errors import Unavailable
 from otpbroker.events import Bus, MessageChanged, ModemChanged, ModemStatus
 from otpbroker.messaging.command import Origin
-from otpbroker.messaging.delivery_reports import DeliveryReports
+from otpbroker.messaging.delivery_reports import LATEST, DeliveryReports
 from otpbroker.messaging.in_air import InAir
 from otpbroker.messaging.journal import Journal
 from otpbroker.messaging.limits import Allowances
@@ -143,8 +143,9 @@ class Delivery:
                 while True:
                     await asyncio.sleep(HOUSEKEEPING)
                     keep = max(KEEP_OUTCOMES, self._config().sms.duplicate_window)
+                    over = self._clock.monotonic() - LATEST
                     with _best_effort("old outcomes stay"):
-                        self._journal.forget(self._clock.now() - keep)
+                        self._journal.forget(self._clock.now() - keep, reports_over=over)
         finally:
             self._group = None
             self._lanes.clear()

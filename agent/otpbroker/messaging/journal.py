@@ -9,6 +9,7 @@ import hmac
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from otpbroker.errors import Misconfigured, Unavailable
@@ -210,19 +211,24 @@ class Journal:
                 secret = message_rows.UNREADABLE | {"receiver": masked}
             yield message_rows.left(known, secret)
 
-    def forget(self, before: float) -> None:
-        """Delete final outcomes that changed before a Unix time: their ids may be used again."""
+    def forget(self, before: float, *, reports_over: float) -> None:
+        """Delete final outcomes that changed before a Unix time: their ids may be used again. One that asked for
+        delivery reports stays while its deadline, on the monotonic clock, is not before `reports_over`.
+        """
+        rows = self._file.execute(
+            "SELECT rowid FROM message WHERE changed_at < ? AND state NOT IN (?, ?, ?)"
+            " AND (target IS NULL OR deadline < ?)",
+            (before, *_OPEN_STATES, reports_over),
+        ).fetchall()
 
-        def write() -> int:
+        def write(batch: list[tuple[int]]) -> int:
             self.otps.forget(before)
-            return self._file.execute(
-                "DELETE FROM message WHERE rowid IN (SELECT rowid FROM message WHERE changed_at < ?"
-                " AND state NOT IN (?, ?, ?) LIMIT ?)",
-                (before, *_OPEN_STATES, _BATCH),
-            ).rowcount
+            for row in batch:
+                self._file.execute("DELETE FROM message WHERE rowid = ?", row)
+            return len(batch)
 
-        while self._write_at_last(write):
-            pass
+        for first in range(0, len(rows) or 1, _BATCH):
+            self._write_at_last(partial(write, rows[first : first + _BATCH]))
         with suppress(Unavailable):
             self._file.shrink()
         self._count()

@@ -63,7 +63,7 @@ def main() -> None:
     print("final:", *states)
     print("left:", sum(left.id in {each.id for each in sending} for left in journal.left()), "with text")
     fill(folder / "other")
-    journal.forget(before=2000.0)
+    journal.forget(before=2000.0, reports_over=0.0)
     assert journal.outcome("0") is None
     print("forgotten")
     os.truncate(folder / "other", 0)

@@ -9,6 +9,7 @@ import pytest
 from core import Core, StartCore, settings
 from fakes import IMEI, FakeSender, modem
 from otpbroker.events import DeliveryChanged
+from otpbroker.messaging.delivery import HOUSEKEEPING
 from otpbroker.messaging.outcome import Arrival, Outcome, Receipt, State
 from otpbroker.sms.address import Address, TypeOfNumber, parse_address
 from otpbroker.sms.status_report import StatusReport
@@ -227,9 +228,23 @@ async def test_what_was_sent_long_ago_is_not_meant(core: Core, sender: FakeSende
     assert known is None or (known.receipt and known.receipt.arrival) is Arrival.RETRYING
 
 
+async def test_a_message_that_lives_for_days_is_reported_of_until_a_day_after(
+    start_core: StartCore, sender: FakeSender
+) -> None:
+    core = await start_core(sender, config=settings(status_report=True, life=3 * 86400))
+    outcome = await core.send()
+    await asyncio.sleep(4 * 86400 - 60)
+    assert await arrival(core, outcome) is Arrival.WAITING
+    core.delivery_reports.reported("m1", report(0))
+    assert await arrival(core, outcome) is Arrival.DELIVERED
+    await asyncio.sleep(60 + 2 * HOUSEKEEPING)
+    assert await core.dispatcher.outcome(outcome.id, caller=None) is None
+
+
 async def test_a_step_of_the_clock_between_message_and_report_loses_nothing(core: Core) -> None:
     outcome = await core.send()
     core.time.ntp_step += 40 * 86400
+    await asyncio.sleep(2 * HOUSEKEEPING)
     core.delivery_reports.reported("m1", report(0, sent_at=core.time.now()))
     assert await arrival(core, outcome) is Arrival.DELIVERED
 

@@ -370,10 +370,31 @@ def test_old_outcomes_are_forgotten_but_never_an_open_message(journal: Journal) 
         journal.accept(each, TEXT)
     journal.final(ended(old, changed_at=100.0), keeps_id=True)
     journal.final(ended(new, changed_at=200.0), keeps_id=True)
-    journal.forget(before=150.0)
+    journal.forget(before=150.0, reports_over=0.0)
     assert journal.outcome("old") is None
     assert journal.outcome("new") is not None
     assert [left.id for left in journal.left()] == ["open"]
+
+
+def test_an_outcome_is_kept_while_reports_on_it_count(journal: Journal) -> None:
+    for message_id, target in (("asked", b"target"), ("not", None)):
+        old = message(message_id)
+        journal.accept(old, TEXT)
+        journal.final(ended(old, changed_at=100.0), keeps_id=True, target=target)
+    journal.forget(before=150.0, reports_over=1300.0)  # the deadline of both
+    assert journal.outcome("asked") is not None
+    assert journal.outcome("not") is None
+    journal.forget(before=150.0, reports_over=1300.1)
+    assert journal.outcome("asked") is None
+
+
+def test_outcomes_without_number_are_forgotten_at_once(journal: Journal) -> None:
+    for number in range(450):
+        old = message(f"{number}")
+        journal.accept(old, TEXT)
+        journal.final(ended(old, changed_at=100.0), keeps_id=True)
+    journal.forget(before=150.0, reports_over=0.0)
+    assert [number for number in range(450) if journal.outcome(f"{number}")] == []
 
 
 # one-time passwords
@@ -385,7 +406,7 @@ def test_a_one_time_password_is_kept_until_it_is_dropped_or_old(journal: Journal
         journal.otps.put(reference, row)
     journal.otps.put(b"b", replace(row, tries_left=4, replaceable=True, expires_at=200.0))
     journal.otps.drop(b"a")
-    journal.forget(before=150.0)
+    journal.forget(before=150.0, reports_over=0.0)
     assert [journal.otps.get(reference) for reference in (b"a", b"b", b"c")] == [
         None,
         OtpRow(b"hash", 200.0, 4, replaceable=True),

@@ -35,6 +35,7 @@ class Window:
     def add(self, at: float, parts: int) -> None:
         self._ended.append((at, parts))
         self._total += parts
+        self.total(at)
 
     def total(self, now: float) -> int:
         while self._ended and self._ended[0][0] + self._length <= now:
@@ -102,11 +103,9 @@ class Meter:
         return counted
 
     def sent(self, parts: int, promo: int, calendar: Calendar, now: float) -> Span:
-        """A message has ended. Returns the span that holds its parts."""
-        if self.limits.per_minute:
-            self._minute.add(now, parts)
-        if self.limits.per_hour:
-            self._hour.add(now, parts)
+        """A message has ended. Returns the span that holds its parts. What is not limited yet may be soon."""
+        self._minute.add(now, parts)
+        self._hour.add(now, parts)
         self._ended = now
         return self.tally.add(parts, promo, calendar, now)
 

@@ -320,6 +320,18 @@ async def test_a_raised_cap_frees_what_waits_at_once(start_core: StartCore) -> N
         await core.send("3", expires_at=core.time.now() + 600)
 
 
+@pytest.mark.parametrize("cap", ["per_minute", "per_hour"])
+async def test_a_cap_that_is_added_counts_what_was_sent_before(start_core: StartCore, cap: str) -> None:
+    sender = FakeSender(modem("m1", per_day=100))
+    core = await start_core(sender)
+    for number in range(3):
+        await core.send(f"{number}")
+    sender.config = modem("m1", per_day=100, **{cap: 4})
+    core.dispatcher.senders_changed()
+    await core.send("the fourth")
+    assert (await core.send("the fifth", wait=30, expires_at=core.time.now() + 7200)).state is State.QUEUED
+
+
 async def test_taking_a_modem_out_and_in_again_frees_nothing(start_core: StartCore) -> None:
     sender = FakeSender(modem("m1", per_day=1))
     core = await start_core(sender)

@@ -17,7 +17,10 @@ Ended = tuple[tuple[float, int], ...]  # when messages ended (monotonic), and th
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What is known of a modem from before; monotonic times of this boot, negative ones are of before it."""
+    """What is known of a modem from before; monotonic times of this boot, negative ones are of before it.
+
+    The last message of the hour is in `minute` too, with 0 parts when it is older.
+    """
 
     spans: tuple[Span, ...] = ()
     minute: Ended = ()
@@ -110,10 +113,11 @@ class Meter:
         return self.tally.add(parts, promo, calendar, now)
 
     def usage(self, now: float) -> Usage:
-        """What is to be remembered; the last hour as one."""
+        """What is to be remembered; minute and hour as if all had ended with the last message."""
         spans = tuple(span for span in self.tally if now - span.first < LONGEST["month"])
-        parts = self._hour.total(now)
-        return Usage(spans, hour=((now, parts),) if parts else ())
+        if not (hour := self._hour.total(now)):
+            return Usage(spans)
+        return Usage(spans, ((self._ended, self._minute.total(now)),), ((self._ended, hour),))
 
     def _caps(self, calendar: Calendar, now: float) -> Iterator[tuple[int, int, Callable[[int], float]]]:
         """Each cap that there is, the parts counted under it, and when it has room for so many."""

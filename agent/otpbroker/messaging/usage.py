@@ -42,18 +42,20 @@ class _Day(_Strict):
 
 
 class _Modem(_Strict):
-    """`hour`: parts of the hour before the writing, where that is limited."""
+    """`minute`, `hour`: parts of those before the writing; `rest`: seconds from the last message to the writing."""
 
     days: list[_Day]
+    minute: _Count = 0
     hour: _Count = 0
+    rest: Annotated[float, Field(ge=0)] = 0.0
 
 
 _FILE = TypeAdapter(dict[str, _Modem])
 
 
 class UsageLog:
-    """The counts in the journal, and the file `path`. How long the device was off, nobody knows: the last hour
-    before a boot counts as sent at the boot.
+    """The counts in the journal, and the file `path`. How long the device was off, nobody knows: it
+    counts as no time.
     """
 
     def __init__(self, rows: UsageRows, path: Path, clock: Clock) -> None:
@@ -89,15 +91,15 @@ class UsageLog:
             _log.error("counts: after a crash those of %s are of another day: %s", modem_id, broken)
 
     async def run(self, usage: Callable[[], dict[str, Usage]]) -> None:
-        """Keep the file fresh until cancelled, then write what is new."""
+        """Keep the file fresh until cancelled, then write it a last time."""
         try:
             while True:
                 await self._changed.wait()
                 await self._write(usage())
                 await asyncio.sleep(WRITE_PAUSE)
         finally:
-            if self._changed.is_set():
-                await self._write(usage())
+            if last := usage():
+                await self._write(last)
 
     async def _write(self, usage: dict[str, Usage]) -> None:
         self._changed.clear()
@@ -134,17 +136,21 @@ class UsageLog:
                     Span(day.day, now - day.age, now - day.age, day.parts, day.promo, here=False)
                     for day in modem.days
                 ),
-                hour=((now, modem.hour),) if modem.hour else (),
+                ((now - modem.rest, modem.minute),) if modem.hour else (),
+                ((now - modem.rest, modem.hour),) if modem.hour else (),
             )
             for modem_id, modem in modems.items()
         }
 
 
 def _modem(usage: Usage, now: float) -> _Modem:
+    ended = usage.hour[-1][0] if usage.hour else now
     return _Modem(
         days=[
             _Day(day=span.day, age=max(0.0, now - span.first), parts=span.parts, promo=span.promo)
             for span in usage.spans
         ],
+        minute=sum(parts for _, parts in usage.minute),
         hour=sum(parts for _, parts in usage.hour),
+        rest=max(0.0, now - ended),
     )

@@ -72,12 +72,15 @@ class UsageRows:
                 self._put(modem_id, span)
 
     def begin(self, usages: dict[str, Usage]) -> None:
-        """Take over what is known from before this boot."""
+        """Take over what is known from before this boot: minute and hour as one entry each."""
         for modem_id, usage in usages.items():
             self.replace(modem_id, usage.spans)
             with self._file.write():
-                for at, parts in usage.hour:
-                    self._file.execute("INSERT INTO usage_ended VALUES (?, ?, ?, 0)", (at, modem_id, parts))
+                for (at, minute), (_, hour) in zip(usage.minute, usage.hour, strict=True):
+                    for parts, last in ((minute, 1), (hour - minute, 0)):
+                        self._file.execute(
+                            "INSERT INTO usage_ended VALUES (?, ?, ?, ?)", (at, modem_id, parts, last)
+                        )
 
     def _put(self, modem_id: str, span: Span) -> None:
         self._file.execute(

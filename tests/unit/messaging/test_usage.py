@@ -114,24 +114,56 @@ async def test_the_file_tells_numbers_by_modem_and_nothing_else(start_core: Star
     async with remembering(core):
         await core.send("Kode Anda 123456")
     assert json.loads(file_of(core).read_text()) == {
-        "m1": {"days": [{"day": "2027-01-15", "age": 0.0, "parts": 1, "promo": 0}], "hour": 1}
+        "m1": {
+            "days": [{"day": "2027-01-15", "age": 0.0, "parts": 1, "promo": 0}],
+            "minute": 1,
+            "hour": 1,
+            "rest": 0.0,
+        }
     }
 
 
-async def test_an_hour_before_a_boot_counts_as_sent_at_the_boot(start_core: StartCore, ram_folder: Path) -> None:
-    """How long the device was off is not known: its clock may be wrong until a time server answers."""
+@pytest.mark.parametrize(("orderly", "left"), [(True, HOUR / 2), (False, HOUR)], ids=["reboot", "power cut"])
+async def test_the_time_that_the_device_was_off_counts_as_none(
+    start_core: StartCore, ram_folder: Path, orderly: bool, left: float
+) -> None:
+    """It is not known: the clock may be wrong until a time server answers."""
     section = modem("m1", per_hour=1, per_minute=5)
     core = await start_core(FakeSender(section))
     async with remembering(core):
         await core.send("1")
         await asyncio.sleep(HOUR / 2)
-    folder = power_cut(core, ram_folder / "after")
+        folder = power_cut(core, ram_folder / "cut")
+    if orderly:
+        folder = power_cut(core, ram_folder / "after")
     sender = FakeSender(section)
     again = await start_core(sender, config=settings(life=2 * 3600), folder=folder)
     booted = again.time.monotonic()
     waiting = await again.send("2", wait=2 * HOUR)
     assert waiting.state is State.SENT
-    assert sender.given[0].at == booted + HOUR
+    assert sender.given[0].at == booted + left
+
+
+@pytest.mark.parametrize(("limits", "until"), [({"per_minute": 1}, 60.0), ({"pause": 600.0}, 600.0)], ids=str)
+@pytest.mark.parametrize("crash", [False, True], ids=["boot", "boot, crash"])
+async def test_a_reboot_frees_no_minute_and_ends_no_pause(
+    start_core: StartCore, ram_folder: Path, limits: dict[str, float], until: float, crash: bool
+) -> None:
+    section = modem("m1", **limits)
+    core = await start_core(FakeSender(section))
+    async with remembering(core):
+        await core.send("1")
+        ended = core.time.monotonic()
+        await asyncio.sleep(25)
+    folder = power_cut(core, ram_folder / "boot")
+    sender = FakeSender(section)
+    again = await start_core(sender, config=settings(life=7200), folder=folder)
+    if crash:
+        folder = again.killed(ram_folder / "crash")
+        sender = FakeSender(section)
+        again = await start_core(sender, config=settings(life=7200), folder=folder)
+    await again.send("2", wait=HOUR)
+    assert sender.given[0].at == ended + until
 
 
 async def test_a_second_restart_after_a_boot_does_not_take_the_hour_for_newer(
@@ -247,6 +279,7 @@ async def test_the_hour_before_a_boot_is_no_minute(start_core: StartCore, ram_fo
     core = await start_core(FakeSender(section))
     async with remembering(core):
         await core.send("1")
+        await asyncio.sleep(60)
     booted = await start_core(FakeSender(section), folder=power_cut(core, ram_folder / "boot"))
     again = await start_core(FakeSender(section), folder=booted.killed(ram_folder / "crash"))
     assert (await again.send("2", wait=1.5)).state is State.SENT

@@ -54,9 +54,12 @@ class Incoming:
         self._habits = shared.habits
         self._call = call
         self._now = asyncio.get_running_loop().time
+        self._arrivals = shared.arrivals[modem_id]
+        self._whole = self._arrivals.whole
         self._mailbox = Mailbox(
             conversation,
             shared.habits,
+            self._arrivals.parts,
             arrived=self._arrived,
             reported=self._reported,
             holds=lambda part: shared.inbound.holds(modem_id, part),
@@ -70,15 +73,14 @@ class Incoming:
         self._notified: tuple[str, str] | None = None  # <mt> and <ds> of +CNMI as they were accepted
         self._deaf = False  # +CNMI may not be as it was
         self._look_at = self._read_at = 0.0
-        self._whole: deque[Arrived] = deque()  # not yet kept
         self._offer_at = 0.0
 
     async def begin(self, dialect: Dialect) -> None:
         """The modem has started: have it tell of what comes in. What its memory holds is read later, by steps."""
         status = self._board.status
         self._dialect = dialect
+        self._arrivals.forget_memory()
         self._mailbox.reset(f"{status.imei} {status.iccid}")
-        self._whole = deque(each for each in self._whole if not each.places)
         self._answers.clear()
         self._asked = None
         self._look_at = self._read_at = self._now() + FIRST_LOOK
@@ -114,10 +116,13 @@ class Incoming:
             kept = arrived.message is None or await self._keep(arrived)
             if kept:
                 self._mailbox.free(arrived.places)
-            if self._asked is not None and not arrived.places:
-                self._answers.append((kept, self._asked))  # not kept: the network will send it again
+            asked = self._asked if arrived.direct else None
+            # Then the network sends it again; of a long one it would send the last part alone.
+            refused = asked is not None and not kept and not arrived.long
+            if asked is not None:
+                self._answers.append((not refused, asked))
                 self._asked = None
-            elif not kept:
+            if not kept and not refused:
                 self._whole.appendleft(arrived)
                 self._offer_at = self._now() + _AGAIN
 
@@ -213,8 +218,8 @@ class Incoming:
             return
 
     def _arrived(self, arrived: Arrived) -> None:
-        direct = [at for at, each in enumerate(self._whole) if not each.places]
-        if not arrived.places and len(direct) >= _MOST_DIRECT:
+        direct = [at for at, each in enumerate(self._whole) if each.direct]
+        if arrived.direct and len(direct) >= _MOST_DIRECT:
             log.error("modem %s: a message that could not be kept is lost", self._modem_id)
             del self._whole[direct[0]]
         self._whole.append(arrived)

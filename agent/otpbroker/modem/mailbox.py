@@ -36,6 +36,7 @@ class Mailbox:
         self,
         conversation: AtConversation,
         habits: Habits,
+        parts: Parts,
         *,
         arrived: Callable[[Arrived], None],
         reported: Callable[[StatusReport], None],
@@ -45,6 +46,7 @@ class Mailbox:
     ) -> None:
         self._memory = MessageMemory(conversation)
         self._habits = habits
+        self._parts = parts
         self._arrived = arrived
         self._reported = reported
         self._holds = holds
@@ -55,7 +57,6 @@ class Mailbox:
     def reset(self, who: str) -> None:
         """The modem of this name (see `Habits`) has started: nothing is known of its memory."""
         self._who = who
-        self._parts = Parts()
         self._surveyed = False
         self._told: dict[Place, None] = {}  # to be read
         self._lists: dict[str, None] = {}  # memories to be listed

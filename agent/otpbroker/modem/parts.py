@@ -1,8 +1,8 @@
-"""Parts of long messages that wait in a modem's memory for the others, with the places where they lie."""
+"""Parts of long messages that wait for the others, with the places of a modem's memory where they lie."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from otpbroker.sms.address import Address
 from otpbroker.sms.deliver import Deliver
@@ -24,11 +24,16 @@ class Place:
 class Arrived:
     """A message as whole as it will be, and the places to free when it is kept.
 
-    None: its parts were there before, only the places are left over.
+    None: its parts were there before, only the places are left over. `direct`: some of it lies in no memory.
     """
 
     message: Message | None
     places: tuple[Place, ...]
+    direct: bool
+
+    @property
+    def long(self) -> bool:
+        return self.message is not None and self.message.total > 1
 
 
 _Key = tuple[Address, int, int]
@@ -39,15 +44,17 @@ class _Half:
     since: float
     parts: dict[int, Deliver] = field(default_factory=dict, repr=False)
     places: list[Place] = field(default_factory=list)
+    direct: bool = False
 
     def arrived(self) -> Arrived:
-        return Arrived(_joined(self.parts.values()), tuple(self.places))
+        return Arrived(_joined(self.parts.values()), tuple(self.places), self.direct)
 
 
 class Parts:
     """Told apart by sender, reference and total (23.040 section 9.2.3.24.1). Times are of any one monotonic clock.
 
-    The memory itself stays the truth: what is here was read from it and is read again after a restart.
+    The memory itself stays the truth: what was read from it is read again after a restart. What came directly is
+    nowhere else, for it was acknowledged.
     """
 
     def __init__(self) -> None:
@@ -65,16 +72,18 @@ class Parts:
         `place` None: it came directly and lies nowhere.
         """
         places = () if place is None else (place,)
+        direct = place is None
         number = part.concatenation
         if number is None:
-            return (Arrived(_joined((part,)), places),)
+            return (Arrived(_joined((part,)), places, direct),)
         key = (part.sender, number.reference, number.total)
         if hash(part) in self._finished.get(key, ()):
-            return (Arrived(None, places),)
+            return (Arrived(None, places, direct),)
         displaced = self._displaced(key, part, number.index)
         half = self._halves.setdefault(key, _Half(since))
         half.parts.setdefault(number.index, part)
         half.places += places
+        half.direct |= direct
         if len(half.parts) < number.total:
             return displaced
         del self._halves[key]
@@ -82,6 +91,13 @@ class Parts:
         if len(self._finished) > _REMEMBERED:
             self._finished.popitem(last=False)
         return (*displaced, half.arrived())
+
+    def forget_memory(self) -> None:
+        """It is read anew: what lies there will be found again, and may have been taken out."""
+        self._halves = {key: half for key, half in self._halves.items() if half.direct}
+        for half in self._halves.values():
+            half.places.clear()
+        self._finished.clear()
 
     def give_up(self, before: float) -> tuple[Arrived, ...]:
         """The messages begun before a time: what there is of them is all that there will be."""
@@ -103,6 +119,21 @@ class Parts:
         if half.parts.get(index, part).user_data == part.user_data:
             return ()
         return (self._halves.pop(key).arrived(),)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What came in through one modem and is not kept yet; it outlives the opening of a port."""
+
+    parts: Parts = field(default_factory=Parts)
+    whole: deque[Arrived] = field(default_factory=deque)
+
+    def forget_memory(self) -> None:
+        """See `Parts`."""
+        self.parts.forget_memory()
+        direct = [replace(each, places=()) for each in self.whole if each.direct]
+        self.whole.clear()
+        self.whole.extend(direct)
 
 
 def _joined(parts: Iterable[Deliver]) -> Message:

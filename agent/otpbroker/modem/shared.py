@@ -1,5 +1,6 @@
 """What the modems of one fleet have in common: who is told, what outlives a modem's life."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,6 +10,7 @@ from otpbroker.events import Bus
 from otpbroker.modem.habits import Habits
 from otpbroker.modem.identity import Identity
 from otpbroker.modem.owed import OwedAnswers
+from otpbroker.modem.parts import Arrivals
 from otpbroker.modem.sim import PinMemory
 from otpbroker.sms.deliver import Deliver
 from otpbroker.sms.reassemble import Message
@@ -110,5 +112,6 @@ class Shared:
     late_window: float = LATE_WINDOW
     inbound: Inbound = field(default_factory=Nobody)
     habits: Habits = field(default_factory=Habits)
+    arrivals: defaultdict[str, Arrivals] = field(default_factory=lambda: defaultdict(Arrivals))  # by the modem's id
     confirm: Confirm = anybody
     usb_power: UsbPower = field(default_factory=NoUsbPower)

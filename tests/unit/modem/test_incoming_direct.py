@@ -75,6 +75,77 @@ async def test_every_part_of_a_direct_long_message_is_acknowledged() -> None:
         assert (core.texts, wire.lines.count("AT+CNMA")) == ([LONG], 3)
 
 
+async def begin_anew(wire: MemoryModem, unanswered: str) -> None:
+    """The modem leaves one question of the heartbeat open, so the session starts it again."""
+    answer = wire.answers.get(unanswered)
+    wire.answers[unanswered] = None
+    await asyncio.sleep(HEARTBEAT + 2)
+    wire.answers[unanswered] = answer
+    await asyncio.sleep(30)
+
+
+@in_virtual_time
+async def test_parts_that_were_acknowledged_wait_for_the_others_over_a_new_start() -> None:
+    wire, core = stubborn(), Core()
+    async with ready(wire, core) as modem:
+        first, *others = texts(LONG)
+        wire.send(first, code="+CMT: ,")
+        await asyncio.sleep(0.1)
+        starts = wire.lines.count("AT+CSMS=0")
+        await begin_anew(wire, "AT+CSQ")
+        assert modem.ready
+        assert wire.lines.count("AT+CSMS=0") > starts
+        for pdu in others:
+            wire.send(pdu, code="+CMT: ,")
+            await asyncio.sleep(0.1)
+    assert core.texts == [LONG]
+
+
+@in_virtual_time
+async def test_parts_that_were_acknowledged_wait_for_the_others_over_a_new_opening_of_the_port() -> None:
+    wire, core = stubborn(), Core()
+    async with ready(wire, core) as modem:
+        first, *others = texts(LONG)
+        wire.send(first, code="+CMT: ,")
+        await asyncio.sleep(0.1)
+        wire.hang_up()
+        await asyncio.sleep(60)
+        assert modem.ready
+        for pdu in others:
+            wire.send(pdu, code="+CMT: ,")
+            await asyncio.sleep(0.1)
+    assert core.texts == [LONG]
+
+
+@in_virtual_time
+async def test_a_long_message_that_is_not_kept_at_once_is_offered_again() -> None:
+    """Refused, its last part alone would be sent again."""
+    wire, core = stubborn(), Core()
+    core.full = True
+    async with ready(wire, core):
+        for pdu in texts(LONG):
+            wire.send(pdu, code="+CMT: ,")
+            await asyncio.sleep(0.1)
+        assert "AT+CNMA=2" not in wire.lines
+        core.full = False
+        await asyncio.sleep(3 * HEARTBEAT)
+    assert core.texts == [LONG]
+
+
+@in_virtual_time
+async def test_parts_in_the_memory_and_such_that_came_directly_make_one_message() -> None:
+    wire, core = MemoryModem(), Core()
+    async with ready(wire, core):
+        first, second, third = texts(LONG)
+        wire.deliver(first)
+        wire.send(second, code="+CMT: ,")
+        await asyncio.sleep(1)
+        await begin_anew(wire, "AT+CSQ")
+        wire.send(third, code="+CMT: ,")
+        await asyncio.sleep(1)
+    assert (core.texts, wire.stored) == ([LONG], 0)
+
+
 @in_virtual_time
 async def test_an_acknowledgement_waits_for_the_message_in_the_air_and_goes_before_the_next() -> None:
     wire, core = stubborn(), Core()

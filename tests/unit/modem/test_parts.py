@@ -38,6 +38,19 @@ def test_a_long_one_arrives_with_its_last_part_and_frees_every_place() -> None:
     assert parts.places == frozenset()
 
 
+def test_when_the_memory_is_read_anew_only_what_came_directly_is_still_known() -> None:
+    parts = Parts()
+    first, second, third = delivers()
+    parts.add(first, None, 0)
+    parts.add(second, at(1), 0)
+    parts.add(delivers(reference=8)[0], at(2), 0)
+    parts.forget_memory()
+    assert parts.places == frozenset()
+    assert parts.add(second, at(5), 0) == ()
+    assert told(parts.add(third, None, 0)) == [(LONG, (at(5),))]
+    assert parts.give_up_oldest() is None
+
+
 def test_a_part_that_lies_there_twice_frees_both_places() -> None:
     parts = Parts()
     first, second, third = delivers()

@@ -8,8 +8,9 @@ import sys
 
 import httpx2
 
+from otpbroker.cli.api_answer import api_answer
 from otpbroker.cli.values import web_address, whole_seconds
-from otpbroker.errors import Denied, Unavailable
+from otpbroker.errors import Unavailable
 
 _GOOD = frozenset({"sent", "delivered"})
 
@@ -47,8 +48,6 @@ def send(arguments: argparse.Namespace) -> int:
         )
     except httpx2.HTTPError as error:
         raise Unavailable("agent-unreachable", f"{arguments.url} does not answer: {error}") from None
-    if answer.status_code == 401:
-        raise Denied("unauthorized", "the API user or its password is wrong")
-    outcome = answer.json()
+    outcome = api_answer(answer)
     print(json.dumps(outcome, indent=2))
     return 0 if outcome.get("state") in _GOOD else 1

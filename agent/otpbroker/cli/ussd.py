@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx2
 
+from otpbroker.cli.api_answer import api_answer
 from otpbroker.cli.values import web_address
-from otpbroker.errors import Denied, Unavailable
+from otpbroker.errors import Unavailable
 
 _PATIENCE = 65.0  # seconds; the device answers within its own 60
 
@@ -59,9 +60,7 @@ def _converse(api: httpx2.Client, modem: str, code: str) -> int:
 
 def _said(answer: httpx2.Response) -> dict[str, Any] | None:
     """The network's word; None: there is none, and why has been told."""
-    if answer.status_code == 401:
-        raise Denied("unauthorized", "the API user or its password is wrong")
-    body: dict[str, Any] = answer.json()
+    body = api_answer(answer)
     if answer.status_code == 200:
         return body
     remedy = f" ({body['remedy']})" if body.get("remedy") else ""

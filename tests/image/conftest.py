@@ -15,6 +15,7 @@ _BOARDS: dict[Kind, str] = {"q35": "virtual-pc", "virt": "raspberry-pi", "raspi3
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--work", type=Path, help="the --work that build.sh image was given")
+    parser.addoption("--events", type=int, default=20, help="of the chaos with USB modems (default: 20)")
     parser.addoption("--machine", choices=list(_BOARDS), default="q35", help="which machine boots (default: q35)")
 
 

@@ -242,6 +242,13 @@ def require_boot_files(boot: Path, architecture: Architecture) -> None:
     missing = [name for name in wanted if not (boot / name).exists()]
     if missing:
         raise Failed(f"the boot partition lacks {', '.join(missing)}")
+    command_line = boot / "cmdline.txt"
+    words = command_line.read_text(encoding="utf-8").split() if command_line.exists() else []
+    if any(word.startswith("cma=") for word in words):
+        raise Failed(
+            "cmdline.txt sets cma=, which keeps a Raspberry Pi 4 from booting",
+            remedy="leave the size of that pool to the device tree",
+        )
 
 
 def hand_out(outputs: Path, target: Path) -> list[Path]:

@@ -34,9 +34,14 @@ def test_the_initramfs_is_made_once_after_everything_that_wants_one() -> None:
 
 def test_the_firmware_reads_its_settings_before_it_is_installed() -> None:
     it = recipe("debian")
-    assert it.settings()["etc/default/raspi-firmware"] == 'ROOTPART="LABEL=rootfs"\n'
+    assert 'ROOTPART="LABEL=rootfs"\n' in it.settings()["etc/default/raspi-firmware"]
     assert "gpu_mem=16\n" in it.settings()["etc/default/raspi-firmware-custom"]
     assert position(it.argv(Path("base.tar"), Path("settings")), "--essential-hook", "settings") > 0
+
+
+def test_the_one_image_boots_on_boards_that_a_size_of_cma_would_stop() -> None:
+    """The firmware package writes cma=64M unless it is told not to, and knows a Raspberry Pi 4 only when on one."""
+    assert "CMA=0\n" in recipe("debian").settings()["etc/default/raspi-firmware"]
 
 
 def test_what_hurries_the_build_is_not_shipped() -> None:

@@ -79,6 +79,17 @@ def test_a_boot_partition_that_lacks_a_boards_files_is_not_assembled(tmp_path: P
     require_boot_files(tmp_path, wanted)
 
 
+def test_a_command_line_that_stops_a_raspberry_pi_4_is_not_assembled(tmp_path: Path) -> None:
+    wanted = load_profile("debian").architectures["arm64"]
+    for name in (*wanted.device_trees, "config.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "cmdline.txt").write_text("console=tty0 root=LABEL=rootfs rw cma=64M rootwait\n")
+    with pytest.raises(Failed, match="sets cma="):
+        require_boot_files(tmp_path, wanted)
+    (tmp_path / "cmdline.txt").write_text("console=tty0 root=LABEL=rootfs rw rootwait schema=x\n")
+    require_boot_files(tmp_path, wanted)
+
+
 def test_a_card_that_does_not_fit_its_file_is_found() -> None:
     it = card(Layout(), 100)
     assert "its partitions end at" in layout_objections(it, it.size - 1)[0]

@@ -42,8 +42,11 @@ class Recipe:
             "etc/hostname": "otpbroker\n",
         }
         if self._boot_files() == "raspi-firmware":
-            # CMA=0 writes no cma=, with which a Raspberry Pi 4 does not boot: the device tree says how much.
-            files["etc/default/raspi-firmware"] = f'ROOTPART="LABEL={self.profile.layout.root_label}"\nCMA=0\n'
+            # CMA=0 writes no cma=, with which a Raspberry Pi 4 does not boot: the device tree says how much. No
+            # console on a UART: a modem may be on the pins, and every update of the kernel would ask for it again.
+            files["etc/default/raspi-firmware"] = (
+                f'ROOTPART="LABEL={self.profile.layout.root_label}"\nCMA=0\nCONSOLES="tty0"\n'
+            )
             # raspi-firmware adds these to the config.txt and cmdline.txt that it generates, at every update.
             files["etc/default/raspi-firmware-custom"] = "".join(f"{line}\n" for line in self.board.config_txt)
             files["etc/default/raspi-extra-cmdline"] = " ".join(self.board.command_line) + "\n"

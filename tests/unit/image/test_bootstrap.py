@@ -44,6 +44,11 @@ def test_the_one_image_boots_on_boards_that_a_size_of_cma_would_stop() -> None:
     assert "CMA=0\n" in recipe("debian").settings()["etc/default/raspi-firmware"]
 
 
+def test_no_update_of_the_kernel_puts_its_console_onto_a_modem() -> None:
+    """Left to itself, the firmware package takes every UART of the board it runs on."""
+    assert 'CONSOLES="tty0"\n' in recipe("debian").settings()["etc/default/raspi-firmware"]
+
+
 def test_what_hurries_the_build_is_not_shipped() -> None:
     argv = recipe("debian").argv(Path("base.tar"), Path("settings"))
     assert "--dpkgopt=force-unsafe-io" in argv

@@ -11,10 +11,11 @@ from pathlib import Path
 from image.archives import Archives, of_host, pairs
 from image.base_image import OfficialImage
 from image.errors import Failed, Refused
-from image.pipeline import STAGES, Pipeline, Plan, hand_out
+from image.pipeline import Pipeline, Plan, hand_out
 from image.profile import choose, names
 from image.progress import Progress
-from image.stages import remove_tree
+from image.stages import STAGES
+from image.workplace import claimed, clear, is_build
 
 _SOURCES = ("agent", "ansible", "image", "overlays", "pyproject.toml", "requirements")
 
@@ -47,11 +48,12 @@ def build(repo: Path, arguments: argparse.Namespace) -> None:
     plan = plan_of(repo, arguments)
     progress = Progress()
     progress.say(f"{plan.name}: {plan.profile.summary} for {plan.board.summary}; work in {plan.folder}")
-    folder = Pipeline(plan, progress).run(arguments.until)
-    progress.say(progress.table())
-    if arguments.until == "outputs":
-        for path in hand_out(folder, arguments.out or repo / "dist"):
-            progress.say(f"{path}")
+    with claimed(plan.folder):
+        folder = Pipeline(plan, progress).run(arguments.until)
+        progress.say(progress.table())
+        if arguments.until == "outputs":
+            for path in hand_out(folder, arguments.out or repo / "dist"):
+                progress.say(f"{path}")
 
 
 def plan_of(repo: Path, arguments: argparse.Namespace) -> Plan:
@@ -83,12 +85,11 @@ def plan_of(repo: Path, arguments: argparse.Namespace) -> Plan:
 
 
 def clean_up(repo: Path, arguments: argparse.Namespace) -> None:
-    """Only what builds made: a folder that is not one of theirs is not touched."""
-    work = _work(repo, arguments)
-    for folder in sorted(work.glob("*-*")):
-        if any((folder / stage).exists() or (folder / f"{stage}.partial").exists() for stage in (*STAGES, "log")):
-            remove_tree(folder)
-            print(f"removed {folder}")
+    """Only what builds made: anything else in the work folder is not touched."""
+    for folder in sorted(_work(repo, arguments).glob("*-*")):
+        if is_build(folder):
+            left = clear(folder)
+            print(f"removed {folder}" if not left else f"removed all but {', '.join(left)} from {folder}")
 
 
 def _work(repo: Path, arguments: argparse.Namespace) -> Path:

@@ -19,10 +19,8 @@ from image.profile import FOLDER, Architecture, Board, Profile
 from image.progress import Progress
 from image.provision import finish, provision
 from image.sbom import bill, debian_components, python_components
-from image.stages import Input, Workshop, digest_of, key_of, remove_tree
+from image.stages import STAGES, Input, Workshop, digest_of, key_of, remove_tree
 from image.wheelhouse import build_wheelhouse
-
-STAGES = ("base", "wheels", "root", "image", "outputs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Builds the image of a plan. Nothing but the stages' folders and the logs is left in the plan's folder."""
+    """Builds the image of a plan, whose folder is claimed; only the stages' folders and the logs are left in it."""
 
     plan: Plan
     progress: Progress

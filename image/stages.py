@@ -10,6 +10,7 @@ from pathlib import Path
 from image.errors import Refused
 from image.progress import Progress
 
+STAGES = ("base", "wheels", "root", "image", "outputs")
 Input = str | int | bool | list[str] | dict[str, "Input"]
 
 

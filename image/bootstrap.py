@@ -7,7 +7,7 @@ from pathlib import Path
 from image.archives import Archives
 from image.commands import Commands, require, require_root
 from image.errors import Failed
-from image.profile import Arch, Board, Profile
+from image.profile import Arch, Architecture, Board, Profile
 
 SOURCES = "etc/apt/sources.list.d/image.sources"
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
@@ -41,15 +41,13 @@ class Recipe:
             # The build host's name is no business of the image; first boot sets the unit's own.
             "etc/hostname": "otpbroker\n",
         }
-        if self._boot_files() == "raspi-firmware":
-            # CMA=0 writes no cma=, with which a Raspberry Pi 4 does not boot: the device tree says how much. No
-            # console on a UART: a modem may be on the pins, and every update of the kernel would ask for it again.
-            files["etc/default/raspi-firmware"] = (
-                f'ROOTPART="LABEL={self.profile.layout.root_label}"\nCMA=0\nCONSOLES="tty0"\n'
-            )
-            # raspi-firmware adds these to the config.txt and cmdline.txt that it generates, at every update.
-            files["etc/default/raspi-firmware-custom"] = "".join(f"{line}\n" for line in self.board.config_txt)
-            files["etc/default/raspi-extra-cmdline"] = " ".join(self.board.command_line) + "\n"
+        match self._architecture().boot_files:
+            case "raspi-firmware":
+                files |= self._firmware_settings()
+            case "profile":
+                files |= self._boot_settings()
+            case "kernel-copy":
+                pass
         return files
 
     def argv(self, tar: Path, settings: Path) -> list[str]:
@@ -77,11 +75,32 @@ class Recipe:
             *self.archives.deb_lines(self.profile),
         ]
 
-    def _boot_files(self) -> str:
-        return self.profile.architectures[self.board.arch].boot_files
+    def _architecture(self) -> Architecture:
+        return self.profile.architectures[self.board.arch]
+
+    def _firmware_settings(self) -> dict[str, str]:
+        """For Debian's raspi-firmware, which writes config.txt and cmdline.txt from them at every update."""
+        return {
+            # CMA=0 writes no cma=, with which a Raspberry Pi 4 does not boot: the device tree says how much. No
+            # console on a UART: a modem may be on the pins.
+            "etc/default/raspi-firmware": (
+                f'ROOTPART="LABEL={self.profile.layout.root_label}"\nCMA=0\nCONSOLES="tty0"\n'
+            ),
+            "etc/default/raspi-firmware-custom": _lines(self.board.config_txt),
+            "etc/default/raspi-extra-cmdline": " ".join(self.board.command_line) + "\n",
+        }
+
+    def _boot_settings(self) -> dict[str, str]:
+        """Both files, where no package writes them. The root is named so that it is found without an initramfs."""
+        stated = self._architecture()
+        root = [f"root=PARTUUID={self.profile.layout.disk_id}-02", "rootfstype=ext4"]
+        return {
+            "boot/firmware/config.txt": _lines([*stated.config_txt, *self.board.config_txt]),
+            "boot/firmware/cmdline.txt": " ".join([*stated.command_line, *root, *self.board.command_line]) + "\n",
+        }
 
     def _boot_hooks(self) -> Sequence[str]:
-        if self._boot_files() == "raspi-firmware":
+        if self._architecture().boot_files != "kernel-copy":
             return []
         # No firmware reads this partition: the kernel is there for whoever starts the virtual machine.
         copy = 'mkdir -p "$1/boot/firmware"; for file in vmlinuz initrd.img; do'
@@ -96,6 +115,10 @@ class Recipe:
                 target = f'"$1{source.keyring}"'
                 hooks.append(f'--customize-hook=[ -e {target} ] || install -D -m 644 "{keyring}" {target}')
         return hooks
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def bootstrap(recipe: Recipe, folder: Path, commands: Commands, machine: str) -> None:

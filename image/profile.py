@@ -16,6 +16,8 @@ Package = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 # One line of a file: what is written to the boot partition can add no second one.
 Line = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]*$", max_length=200)]
+# One argument of the kernel.
+Word = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=200)]
 
 
 class Data(BaseModel):
@@ -34,12 +36,25 @@ class Source(Data):
 
 
 class Architecture(Data):
-    """What one architecture needs beside the packages of all: kernel, firmware, who fills the boot partition."""
+    """What one architecture needs beside the packages of all: kernel, firmware, who configures the boot partition.
+
+    That is Debian's package raspi-firmware; or this profile by `config_txt` and `command_line`, to which those of
+    the board are added; or nobody, when the kernel is only copied.
+    """
 
     packages: list[Package]
-    boot_files: Literal["raspi-firmware", "kernel-copy"]
+    boot_files: Literal["raspi-firmware", "profile", "kernel-copy"]
+    config_txt: list[Line] = []
+    command_line: list[Word] = []
     # Of every board that the kernel is to start on; named by whoever makes the kernel.
     device_trees: list[Annotated[str, StringConstraints(pattern=r"^[\w.-]+\.dtb$")]] = []
+
+    @model_validator(mode="after")
+    def _configured_by_one(self) -> Self:
+        by_profile = self.boot_files == "profile"
+        if bool(self.config_txt) != by_profile or bool(self.command_line) != by_profile:
+            raise ValueError("config_txt and command_line are stated with boot_files: profile, and only then")
+        return self
 
 
 class Layout(Data):
@@ -82,7 +97,7 @@ class Board(Data):
     summary: Line
     arch: Arch
     config_txt: list[Line] = []
-    command_line: list[Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$")]] = []
+    command_line: list[Word] = []
     card_mib: Annotated[int, Field(ge=1024)] = 4000
 
     @model_validator(mode="after")

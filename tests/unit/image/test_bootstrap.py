@@ -7,7 +7,8 @@ import pytest
 from image.archives import Archives, of_host, pairs
 from image.bootstrap import SOURCES, Recipe, emulation
 from image.errors import Refused
-from image.profile import choose
+from image.pipeline import require_boot_files
+from image.profile import choose, load_profile
 
 ADDRESSES = {
     "debian": "http://mirror.example/debian",
@@ -67,6 +68,30 @@ def test_raspberry_pi_os_is_debian_and_the_archive_of_its_makers() -> None:
     assert argv[-1] == "deb [signed-by=/keys/pi.pgp] http://pi.example/debian trixie main"
     assert "deb http://mirror.example/debian trixie main non-free-firmware" in argv
     assert position(argv, "/keys/pi.pgp", "/usr/share/keyrings/raspberrypi-archive-keyring.pgp") > 0
+
+
+def test_raspberry_pi_os_gets_the_boot_files_that_no_package_of_it_writes() -> None:
+    settings = recipe("raspios").settings()
+    config = settings["boot/firmware/config.txt"].splitlines()
+    assert {"arm_64bit=1", "auto_initramfs=1", "gpu_mem=16"} <= set(config)
+    (line,) = settings["boot/firmware/cmdline.txt"].splitlines()
+    words = line.split()
+    assert {"root=PARTUUID=52504931-02", "rootfstype=ext4", "rootwait", "net.ifnames=0"} <= set(words)
+    assert [word for word in words if word.startswith("console=")] == ["console=tty1"]
+    assert not any(word.startswith("cma=") for word in words)
+    assert not any(name.startswith("etc/default/raspi") for name in settings), "only Debian's package reads them"
+
+
+def test_the_boot_files_of_a_profile_come_after_the_packages(tmp_path: Path) -> None:
+    argv = recipe("raspios").argv(Path("base.tar"), Path("settings"))
+    assert position(argv, "--customize-hook", 'cp -rT "settings" "$1"') > position(argv, "--include=")
+    for name, content in recipe("raspios").settings().items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    wanted = load_profile("raspios").architectures["arm64"]
+    for name in wanted.device_trees:
+        (tmp_path / "boot/firmware" / name).touch()
+    require_boot_files(tmp_path / "boot/firmware", wanted)
 
 
 def test_the_image_gets_sources_of_its_own_with_the_key_of_each() -> None:

@@ -37,6 +37,8 @@ def test_the_smallest_profile_has_the_layout_of_raspberry_pi_os() -> None:
         (("epoch: 1760000000", "epoch: '1760000000'"), "epoch: "),
         (("{amd64:", "{i386:"), "architectures.i386"),
         (("boot_files: kernel-copy", "boot_files: grub"), "boot_files"),
+        (("boot_files: kernel-copy", "boot_files: profile, config_txt: [a=1]"), "only then"),
+        (("boot_files: kernel-copy", "boot_files: kernel-copy, command_line: [quiet]"), "only then"),
         (("boot_files: kernel-copy", "boot_files: kernel-copy, device_trees: [../x.dtb]"), "device_trees.0"),
         (("keyring: /usr", "keyring: ../usr"), "sources.0.keyring"),
         (("suite: trixie", "suite: [trixie"), "is not YAML"),

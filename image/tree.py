@@ -61,11 +61,20 @@ def make_shippable(tree: Path, *, epoch: int, host_name: str) -> None:
 
 
 def require_fstab(tree: Path) -> None:
-    """`Failed` unless the root says where it and its boot partition are: it would boot, but without the second."""
+    """`Failed` unless the root says where it and its boot partition are.
+
+    The second holds the brochure and the provisioning file, so it is root's alone; and as any computer may have
+    damaged it, the unit starts without it too.
+    """
     lines = [line.split() for line in (tree / "etc/fstab").read_text(encoding="utf-8").splitlines()]
-    points = {words[1] for words in lines if len(words) >= 4 and not words[0].startswith("#")}
-    if missing := {"/", "/boot/firmware"} - points:
+    options = {words[1]: words[3].split(",") for words in lines if len(words) >= 4 and not words[0].startswith("#")}
+    if missing := {"/", "/boot/firmware"} - set(options):
         raise Failed(f"etc/fstab does not name {' and '.join(sorted(missing))}", remedy="a role has to write it")
+    if lacking := {"umask=0077", "nofail"}.difference(options["/boot/firmware"]):
+        raise Failed(
+            f"etc/fstab mounts /boot/firmware without {' and '.join(sorted(lacking))}",
+            remedy="a role has to write it",
+        )
 
 
 def settle_times(tree: Path, epoch: int) -> None:

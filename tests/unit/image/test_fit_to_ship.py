@@ -1,9 +1,11 @@
 """What must not be in an image for everybody: secrets, a unit's identity, traces of the build."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from image.errors import Failed
 from image.tree import content_size, make_shippable, require_fstab, settle_times
@@ -71,8 +73,26 @@ def test_a_root_that_does_not_know_its_boot_partition_is_not_shipped(tree: Path)
     table.write_text("# UNCONFIGURED FSTAB FOR BASE SYSTEM\nLABEL=rootfs / ext4 defaults 0 1\n")
     with pytest.raises(Failed, match="does not name /boot/firmware"):
         require_fstab(tree)
-    table.write_text("PARTUUID=0-02 / ext4 defaults 0 1\nPARTUUID=0-01 /boot/firmware vfat defaults 0 2\n")
+    root = "PARTUUID=0-02 / ext4 defaults 0 1\n"
+    table.write_text(root + "PARTUUID=0-01 /boot/firmware vfat noatime,umask=0077,nofail 0 2\n")
     require_fstab(tree)
+    table.write_text(root + "PARTUUID=0-01 /boot/firmware vfat defaults 0 2\n")
+    with pytest.raises(Failed, match="without nofail and umask=0077"):
+        require_fstab(tree)
+
+
+@pytest.mark.parametrize("blanks", [" ", "\t", "         "])
+def test_the_boot_partition_of_an_official_image_becomes_roots_alone(tree: Path, blanks: str) -> None:
+    """By the task of the role: the regular expression that it gives to Ansible, on the line of Raspberry Pi OS."""
+    roles = Path(__file__).parents[3] / "ansible/roles"
+    tasks = yaml.safe_load((roles / "first_boot/tasks/image.yml").read_text())
+    (task,) = [task["ansible.builtin.replace"] for task in tasks if "ansible.builtin.replace" in task]
+    expression = task["regexp"].replace("{{ first_boot_partition | regex_escape }}", re.escape("/boot/firmware"))
+    official = ["PARTUUID=0-01 /boot/firmware vfat defaults 0 2", "PARTUUID=0-02 / ext4 defaults,noatime 0 1", ""]
+    table = "\n".join(official).replace(" ", blanks)
+    (tree / "etc/fstab").write_text(re.sub(expression, task["replace"], table, flags=re.MULTILINE))
+    require_fstab(tree)
+    assert (tree / "etc/fstab").read_text().endswith(table.partition("\n")[2]), "and nothing else is changed"
 
 
 def test_the_day_of_a_password_is_not_the_day_of_the_build(tree: Path) -> None:

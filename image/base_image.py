@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from image.commands import Commands, require_root
-from image.errors import Refused
+from image.errors import Failed, Refused
 from image.layout import MIB, card_of
 
 # Both partitions are mounted read-only in mounts that only this command has; they are gone when it ends.
@@ -72,10 +72,13 @@ def require_checksum(official: OfficialImage) -> None:
 
 @contextmanager
 def opened(file: Path) -> Iterator[BinaryIO]:
-    """The image's bytes, decompressed when the name says so."""
+    """The image's bytes, decompressed when the name says so; `Failed` where a packed one is damaged."""
     if file.suffix == ".xz":
-        with lzma.open(file) as packed:
-            yield cast(BinaryIO, packed)
+        try:
+            with lzma.open(file) as packed:
+                yield cast(BinaryIO, packed)
+        except (EOFError, lzma.LZMAError) as error:
+            raise Failed(f"{file.name} is damaged: {error}", remedy="download it again") from None
     else:
         with file.open("rb") as plain:
             yield plain

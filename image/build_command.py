@@ -78,10 +78,21 @@ def plan_of(repo: Path, arguments: argparse.Namespace) -> Plan:
         work=_work(repo, arguments),
         version=tomllib.loads((repo / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
         commit=commit,
-        epoch=int(os.environ.get("SOURCE_DATE_EPOCH", committed)),
+        epoch=epoch_of(os.environ.get("SOURCE_DATE_EPOCH"), committed),
         country=arguments.country or "",
         official=official,
     )
+
+
+def epoch_of(wish: str | None, committed: int) -> int:
+    """Seconds since 1970: what SOURCE_DATE_EPOCH asks for, or the time of the commit."""
+    if wish is None:
+        return committed
+    if not re.fullmatch("[0-9]{1,10}", wish):
+        raise Refused(
+            f"SOURCE_DATE_EPOCH is {wish!r}, not whole seconds since 1970", remedy="unset it, or set it to a number"
+        )
+    return int(wish)
 
 
 def clean_up(repo: Path, arguments: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from image.base_image import opened
 from image.commands import Commands
 from image.disks import Target, target_at
 from image.errors import Refused
-from image.flash import put_unit, refuse_unfit, source_of, write
+from image.flash import config_of, put_unit, refuse_unfit, source_of, write
 from image.personalise import Wishes, personalise
 from image.verify import Marks, verify
 
@@ -50,12 +50,18 @@ def run_personalise(arguments: argparse.Namespace) -> None:
             print(unit)
             if arguments.images:
                 image = unit / arguments.image.name.removesuffix(".xz")
-                _unpack(arguments.image, image)
+                try:
+                    _unpack(arguments.image, image)
+                except BaseException:  # half an image looks like one
+                    image.unlink(missing_ok=True)
+                    raise
                 put_unit(image, unit, commands)
     print(f"{arguments.out / 'units.csv'} and the folders hold secrets: keep them as you keep keys")
 
 
 def run_flash(arguments: argparse.Namespace) -> None:
+    if arguments.unit:
+        config_of(arguments.unit)
     source = source_of(arguments.image)
     target = target_at(arguments.target)
     refuse_unfit(target, source)

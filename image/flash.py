@@ -66,11 +66,17 @@ def write(source: Source, target: Target, say: Callable[[str], None]) -> None:
         _verify(file, source.block_map, _Meter("verified", source.block_map.mapped_bytes, say))
 
 
+def config_of(unit: Path) -> Path:
+    """The provisioning file of a unit's folder; `Refused` when there is none."""
+    config = unit / "config.yaml"
+    if not config.is_file():
+        raise Refused(f"{unit} has no config.yaml", remedy="build.sh personalise makes such folders")
+    return config
+
+
 def put_unit(target: Path, unit: Path, commands: Commands) -> None:
     """Make the card one unit's: its provisioning file goes to the boot partition, and is read back."""
-    config = unit / "config.yaml"
-    if not config.exists():
-        raise Refused(f"{unit} has no config.yaml", remedy="build.sh personalise makes such folders")
+    config = config_of(unit)
     card = card_of(target)
     put_on_boot(target, card, {PROVISIONING: config}, commands)
     with target.open("rb") as file:

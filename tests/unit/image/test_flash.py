@@ -2,11 +2,13 @@
 
 import lzma
 import random
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from image.bmap import BLOCK, Run, make_map
+from image.card_command import run_flash
 from image.disks import Target, disk_at, target_at
 from image.errors import Failed, Refused
 from image.flash import refuse_unfit, source_of, write
@@ -163,6 +165,33 @@ def test_an_image_that_was_cut_short_is_found_out(image: Path, tmp_path: Path) -
     packed.write_bytes(lzma.compress(image.read_bytes()[: 8 * BLOCK]))
     with pytest.raises(Failed, match="ends before its block map"):
         flash(packed, tmp_path / "new")
+
+
+@pytest.mark.parametrize("how", ["cut", "altered", "another file"])
+def test_a_packed_image_that_is_damaged_is_called_so(image: Path, tmp_path: Path, how: str) -> None:
+    content = bytearray(lzma.compress(image.read_bytes()))
+    match how:
+        case "cut":
+            del content[len(content) // 2 :]
+        case "altered":
+            content[len(content) // 2] ^= 1
+        case _:
+            content[:] = b"<!doctype html><title>Not found</title>"
+    packed = tmp_path / "card.img.xz"
+    packed.write_bytes(content)
+    with pytest.raises(Failed, match=r"card\.img\.xz is damaged: .*download it again"):
+        flash(packed, tmp_path / "new")
+
+
+def test_a_folder_that_is_no_units_is_refused_before_anything_is_erased(image: Path, tmp_path: Path) -> None:
+    card = tmp_path / "card"
+    card.write_bytes(b"precious" * BLOCK)
+    (tmp_path / "unit/config.yaml").mkdir(parents=True)
+    for unit in ("absent", "unit"):
+        wishes = Namespace(image=image, target=card, unit=tmp_path / unit, yes=True)
+        with pytest.raises(Refused, match=r"has no config\.yaml"):
+            run_flash(wishes)
+    assert card.read_bytes() == b"precious" * BLOCK
 
 
 def test_a_packed_image_without_its_map_is_refused(image: Path, tmp_path: Path) -> None:

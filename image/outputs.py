@@ -1,4 +1,4 @@
-"""Stage `outputs`: what is handed out, beside each other: .img.xz, .img.bmap, sbom, manifest, SHA256SUMS."""
+"""Stage `outputs`: what is handed out, side by side with that of other images: each file has its image's name."""
 
 import hashlib
 import json
@@ -25,8 +25,12 @@ def write_outputs(
     folder: Path,
     commands: Commands,
 ) -> None:
-    """Fill FOLDER from the image; the manifest gets the facts of the image added."""
+    """Fill FOLDER from the image NAME.img; the manifest gets the facts of the image added.
+
+    NAME.img.xz, NAME.img.bmap, NAME.sbom.cdx.json, NAME.manifest.json, and NAME.SHA256SUMS of those four.
+    """
     require("xz", "dumpe2fs")
+    name = image.stem
     root = folder / "root.ext4"
     copy_out(image, card.root, root)
     dump = commands.read(["dumpe2fs", root])
@@ -42,7 +46,7 @@ def write_outputs(
             ["xz", f"-{xz_preset}", f"--threads={_XZ_THREADS}", f"--block-size={_XZ_BLOCK}", "--stdout", image],
             file,
         )
-    (folder / "sbom.cdx.json").write_text(sbom, encoding="utf-8")
+    (folder / f"{name}.sbom.cdx.json").write_text(sbom, encoding="utf-8")
     facts = {
         **manifest,
         "image": {
@@ -55,10 +59,11 @@ def write_outputs(
             "root": {"offset": card.root.offset, "bytes": card.root.size},
         },
     }
-    (folder / "manifest.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    names = sorted(path.name for path in folder.iterdir() if path.name not in {"SHA256SUMS", ".key"})
-    sums = "".join(f"{sha256(folder / name)}  {name}\n" for name in names)
-    (folder / "SHA256SUMS").write_text(sums, encoding="ascii")
+    text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
+    (folder / f"{name}.manifest.json").write_text(text, encoding="utf-8")
+    written = sorted(path.name for path in folder.iterdir())
+    sums = "".join(f"{sha256(folder / file)}  {file}\n" for file in written)
+    (folder / f"{name}.SHA256SUMS").write_text(sums, encoding="ascii")
     commands.note(f"{packed.name}: {packed.stat().st_size / MIB:.0f} MiB")
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,13 +41,26 @@ def outputs(image: Path, in_ram: Path, commands: Commands) -> Path:
 
 
 def test_the_sums_hold(outputs: Path) -> None:
-    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=outputs, check=True)
-    assert len((outputs / "SHA256SUMS").read_text().splitlines()) == 4
+    (sums,) = outputs.glob("*.SHA256SUMS")
+    subprocess.run(["sha256sum", "--check", "--strict", sums.name], cwd=outputs, check=True)
+    assert len(sums.read_text().splitlines()) == 4
+
+
+def test_what_is_handed_out_has_the_name_of_its_image(outputs: Path, image: Path) -> None:
+    """So that the files of two images can lie in one folder."""
+    kinds = ("SHA256SUMS", "img.bmap", "img.xz", "manifest.json", "sbom.cdx.json")
+    assert sorted(path.name for path in outputs.iterdir()) == [f"{image.stem}.{kind}" for kind in kinds]
+
+
+def manifest(outputs: Path) -> dict[str, Any]:
+    (found,) = outputs.glob("*.manifest.json")
+    facts: dict[str, Any] = json.loads(found.read_text())
+    return facts
 
 
 def test_the_packed_image_is_the_image(outputs: Path, image: Path) -> None:
     packed = next(outputs.glob("*.img.xz"))
-    facts = json.loads((outputs / "manifest.json").read_text())["image"]
+    facts = manifest(outputs)["image"]
     with lzma.open(packed) as stream, image.open("rb") as plain:
         while chunk := plain.read(1 << 24):
             assert stream.read(len(chunk)) == chunk
@@ -73,7 +87,7 @@ def test_a_used_card_becomes_sound_although_free_blocks_are_not_written(
 ) -> None:
     """Everything that was on it before is garbage: no file system may depend on it."""
     target = in_ram / "used-card"
-    size = json.loads((outputs / "manifest.json").read_text())["image"]["bytes"]
+    size = manifest(outputs)["image"]["bytes"]
     with target.open("wb") as file:
         for _ in range(-(-size // (1 << 24))):
             file.write(b"\xa5" * (1 << 24))

@@ -11,13 +11,11 @@ from pathlib import Path
 from image.archives import Archives, of_host, pairs
 from image.base_image import OfficialImage
 from image.errors import Failed, Refused
-from image.pipeline import Pipeline, Plan, hand_out
+from image.pipeline import SOURCES, Pipeline, Plan, hand_out
 from image.profile import choose, names
 from image.progress import Progress
 from image.stages import STAGES
 from image.workplace import claimed, clear, is_build
-
-_SOURCES = ("agent", "ansible", "image", "overlays", "pyproject.toml", "requirements")
 
 
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", repo: Path) -> None:
@@ -68,7 +66,7 @@ def plan_of(repo: Path, arguments: argparse.Namespace) -> Plan:
     playbook = (arguments.playbook or repo / "ansible/site.yml").resolve()
     if not playbook.exists():
         raise Refused(f"there is no playbook {playbook}")
-    commit, committed = _git_head(repo)
+    commit, committed = git_head(repo)
     return Plan(
         repo=repo,
         profile=profile,
@@ -108,13 +106,13 @@ def _work(repo: Path, arguments: argparse.Namespace) -> Path:
     return work.resolve()
 
 
-def _git_head(repo: Path) -> tuple[str, int]:
+def git_head(repo: Path) -> tuple[str, int]:
     """The newest commit that touched what an image is made from, marked when files differ from it, and its time."""
     git = ["git", "-C", str(repo), "-c", f"safe.directory={repo}"]
     try:
-        told = subprocess.check_output([*git, "log", "-1", "--format=%H %ct", "--", *_SOURCES], text=True)  # noqa: S603
+        told = subprocess.check_output([*git, "log", "-1", "--format=%H %ct", "--", *SOURCES], text=True)  # noqa: S603
         commit, committed = told.split()
-        changed = subprocess.check_output([*git, "status", "--porcelain", "--", *_SOURCES], text=True)  # noqa: S603
+        changed = subprocess.check_output([*git, "status", "--porcelain", "--", *SOURCES], text=True)  # noqa: S603
     except (OSError, ValueError, subprocess.CalledProcessError):
         raise Failed("git does not tell the commit", remedy="build in a clone") from None
     return commit + ("-changed" if changed.strip() else ""), int(committed)

@@ -22,6 +22,10 @@ from image.sbom import bill, debian_components, python_components
 from image.stages import STAGES, Input, Workshop, digest_of, key_of, remove_tree
 from image.wheelhouse import build_wheelhouse
 
+# In the clone: what the agent's wheel is made from, and with it the whole image.
+WHEEL_SOURCES = ("agent", "pyproject.toml", "README.md", "LICENSE", "requirements/runtime.txt")
+SOURCES = (*WHEEL_SOURCES, "ansible", "image", "overlays", "requirements")
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -63,15 +67,19 @@ class Pipeline:
         folders: dict[str, Path] = {}
         keys: dict[str, str] = {}
         for name in wanted:
-            summary, inputs, build = self._stage(name, folders, keys)
+            summary, inputs, build = self.stage(name, folders, keys)
             keys[name] = key_of({"stage": name, **inputs})
             workshop = Workshop(self.plan.folder, self.progress)
             folders[name] = workshop.stage(name, summary, keys[name], build)
         return folders[wanted[-1]]
 
-    def _stage(
+    def stage(
         self, name: str, folders: dict[str, Path], keys: dict[str, str]
     ) -> tuple[str, dict[str, Input], Callable[[Path], None]]:
+        """What a stage is called, all that decides what it makes, and what fills its folder.
+
+        `folders` and `keys` are those of the stages before it.
+        """
         plan = self.plan
         match name:
             case "base" if plan.official is not None:
@@ -90,6 +98,7 @@ class Pipeline:
             case _:
                 inputs = {
                     "image": keys["image"],
+                    "xz_preset": plan.profile.layout.xz_preset,
                     "manifest": self._manifest(),
                     "code": _code("outputs", "bmap", "sbom"),
                 }
@@ -107,11 +116,8 @@ class Pipeline:
 
     def _wheel_inputs(self) -> dict[str, Input]:
         repo = self.plan.repo
-        paths = [
-            repo / name for name in ("agent", "pyproject.toml", "README.md", "LICENSE", "requirements/runtime.txt")
-        ]
         return {
-            "source": digest_of(paths, root=repo),
+            "source": digest_of([repo / name for name in WHEEL_SOURCES], root=repo),
             "arch": self.plan.board.arch,
             "python": self.plan.profile.python,
             "epoch": self.plan.epoch,

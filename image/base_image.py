@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 from image.commands import Commands, require_root
 from image.errors import Failed, Refused
 from image.layout import MIB, card_of
+from image.parts import copy_boot
 
 # Both partitions are mounted read-only in mounts that only this command has; they are gone when it ends.
 _COPY = """
@@ -42,10 +43,7 @@ def unpack_official(official: OfficialImage, folder: Path, commands: Commands) -
     boot, mount_point = folder / "boot", folder / "mounted"
     boot.mkdir()
     mount_point.mkdir()
-    commands.run(
-        ["mcopy", "-s", "-m", "-n", "-i", f"{image}@@{card.boot.offset}", "::", boot],
-        env={"MTOOLS_SKIP_CHECK": "1"},
-    )
+    copy_boot(image, card, boot, commands)
     words: list[str | Path] = [
         image,
         str(card.root.offset),

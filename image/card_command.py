@@ -13,7 +13,8 @@ from image.disks import Target, target_at
 from image.errors import Refused
 from image.flash import config_of, put_unit, refuse_unfit, source_of, write
 from image.personalise import Wishes, personalise
-from image.verify import Marks, verify
+from image.private import Marks
+from image.verify import verify
 
 
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", repo: Path) -> None:

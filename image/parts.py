@@ -26,6 +26,11 @@ def fat_of(image: Path, card: Card) -> str:
     return f"{image}@@{card.boot.offset}"
 
 
+def copy_boot(image: Path, card: Card, folder: Path, commands: Commands) -> None:
+    """All files of the FAT, with their times, into a folder that is there."""
+    commands.run(["mcopy", "-s", "-m", "-n", "-i", fat_of(image, card), "::", folder], env=_MTOOLS)
+
+
 def put_on_boot(image: Path, card: Card, files: dict[str, Path], commands: Commands) -> None:
     """Copy files to paths of the FAT; folders are made, files there are replaced."""
     fat = fat_of(image, card)

@@ -112,7 +112,7 @@ class Pipeline:
 
     def _official_inputs(self) -> dict[str, Input]:
         assert self.plan.official is not None
-        return {"official": self.plan.official.checksum, "code": _code("base_image")}
+        return {"official": self.plan.official.checksum, "code": _code("base_image", "parts")}
 
     def _wheel_inputs(self) -> dict[str, Input]:
         repo = self.plan.repo
@@ -135,7 +135,7 @@ class Pipeline:
             "country": self.plan.country,
             "labels": [self.plan.profile.layout.boot_label, self.plan.profile.layout.root_label],
             "epoch": self.plan.epoch,
-            "code": _code("provision", "tree"),
+            "code": _code("provision", "tree", "private"),
         }
 
     def _image_inputs(self, keys: dict[str, str]) -> dict[str, Input]:

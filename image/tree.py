@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from image.errors import Failed
+from image.private import tells
 
 # What a build leaves and no unit needs. Patterns relative to the root; a folder's own entry stays.
 LEAVINGS = (
@@ -114,10 +115,10 @@ def _remove(path: Path) -> None:
 def _rename_host(tree: Path, host_name: str) -> None:
     name = tree / "etc/hostname"
     current = name.read_text(encoding="utf-8").strip() if name.exists() else ""
-    if current in {"", host_name}:
+    if not current or (tells(host_name) and current == host_name):
         name.write_text("otpbroker\n", encoding="utf-8")
     hosts = tree / "etc/hosts"
-    if hosts.exists() and host_name in hosts.read_text(encoding="utf-8").split():
+    if tells(host_name) and hosts.exists() and host_name in hosts.read_text(encoding="utf-8").split():
         raise Failed("etc/hosts holds the build host's name")
 
 

@@ -1,47 +1,19 @@
 """`build.sh verify`: whether an image is sound, and whether anything of its build or of a unit is in it."""
 
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from image.base_image import opened
 from image.commands import Commands, require
 from image.errors import Failed
 from image.layout import MIB, Card, card_of
-from image.parts import boot_files, copy_out
+from image.parts import boot_files, copy_boot, copy_out
+from image.private import BOOT, Marks, file_objections, is_published, published
 
 # Where a build or a unit leaves its own; the rest of the root is files of packages as they were published.
-SCANNED = ("etc", "home", "opt", "root", "srv", "usr/local", "var")
-UNIT_FILES = (
-    re.compile(r"etc/ssh/ssh_host_\w+_key(\.pub)?"),
-    re.compile(r"var/lib/otpbroker/.+"),
-    re.compile(r"var/lib/NetworkManager/(secret_key|.*\.lease)"),
-    re.compile(r"etc/NetworkManager/system-connections/.+"),
-    re.compile(r"var/lib/systemd/(random-seed|credential\.secret)"),
-    re.compile(r"var/lib/dbus/machine-id"),
-    re.compile(r"(root|home/[^/]+)/\.(ssh/authorized_keys|bash_history|ansible|cache)(/.*)?"),
-    re.compile(r"var/log/.+"),
-    re.compile(r"var/lib/apt/lists/.*(Packages|InRelease|Release).*"),
-)
-_PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s+[A-Za-z0-9+/=\s]{64}")
-_PASSWORD_HASH = re.compile(
-    rb"\$argon2id?\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{8}|^[\w-]+:\$[0-9a-z]+\$", re.MULTILINE
-)
-# Files that tell a hash's form or hold keys for everybody to see: tests and examples of libraries.
-_EXAMPLES = re.compile(r"opt/otpbroker/venv/lib/.*/site-packages/.*\.(py|pyc|pyi)$|.*/site-packages/.*/METADATA$")
-_SHORTEST_NAME = 5
-_NAMING_FILES = {"etc/hostname", "etc/hosts", "etc/mailname"}
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What would tell of the build: its folders and its host."""
-
-    folders: tuple[str, ...]
-    host_name: str
+SCANNED = ("etc", "home", "opt", "root", "srv", "usr/lib", "usr/local", "var")
 
 
 def verify(image: Path, marks: Marks, scratch: Path, commands: Commands, say: Callable[[str], None]) -> None:
@@ -53,7 +25,7 @@ def verify(image: Path, marks: Marks, scratch: Path, commands: Commands, say: Ca
         checks: tuple[tuple[str, Callable[[], list[str]]], ...] = (
             ("layout", lambda: layout_objections(card, raw.stat().st_size)),
             ("file systems", lambda: _file_systems(raw, card, scratch, commands)),
-            ("boot partition", lambda: boot_objections(boot_files(raw, card, commands))),
+            ("boot partition", lambda: _boot(raw, card, scratch, marks, commands)),
             ("files of a unit or of the build", lambda: _tree(raw, card, scratch, marks, commands)),
             ("traces in any block", lambda: trace_objections(raw, marks)),
         )
@@ -83,26 +55,6 @@ def boot_objections(names: list[str]) -> list[str]:
         for name in names
         if name.lower().startswith("otpbroker/") and name[-1] != "/"
     ]
-
-
-def file_objections(name: str, content: bytes, marks: Marks) -> list[str]:
-    """What is wrong with one file of the root file system; `name` is relative to the root."""
-    objections = []
-    if any(pattern.fullmatch(name) for pattern in UNIT_FILES) and content:
-        objections.append(f"{name}: belongs to one unit or to the build")
-    if name == "etc/machine-id" and content:
-        objections.append(f"{name}: every unit would have the same")
-    if not _EXAMPLES.fullmatch(name):
-        if _PRIVATE_KEY.search(content):
-            objections.append(f"{name}: a private key")
-        if _PASSWORD_HASH.search(content):
-            objections.append(f"{name}: the hash of a password")
-    # A short name is also a part of many other things: it is looked for where names of hosts are.
-    if len(marks.host_name) >= _SHORTEST_NAME or (marks.host_name and name in _NAMING_FILES):
-        word = re.escape(marks.host_name.encode())
-        if re.search(rb"(?<![\w.-])" + word + rb"(?![\w.-])", content):
-            objections.append(f"{name}: the name of the build host")
-    return objections
 
 
 def trace_objections(image: Path, marks: Marks) -> list[str]:
@@ -135,6 +87,17 @@ def _file_systems(image: Path, card: Card, scratch: Path, commands: Commands) ->
     return objections
 
 
+def _boot(image: Path, card: Card, scratch: Path, marks: Marks, commands: Commands) -> list[str]:
+    folder = scratch / "boot"
+    folder.mkdir()
+    copy_boot(image, card, folder, commands)
+    objections = boot_objections(boot_files(image, card, commands))
+    for name, content in _files(folder):
+        objections += file_objections(BOOT + name, content, marks)
+    shutil.rmtree(folder)
+    return objections
+
+
 def _tree(image: Path, card: Card, scratch: Path, marks: Marks, commands: Commands) -> list[str]:
     tree = scratch / "tree"
     tree.mkdir()
@@ -142,11 +105,25 @@ def _tree(image: Path, card: Card, scratch: Path, marks: Marks, commands: Comman
         target = (tree / folder).parent
         target.mkdir(parents=True, exist_ok=True)
         commands.run(["debugfs", "-R", f"rdump /{folder} {target}", f"{image}?offset={card.root.offset}"])
-    objections = []
-    for path in sorted(p for p in tree.rglob("*") if p.is_file() and not p.is_symlink()):
-        objections += file_objections(str(path.relative_to(tree)), path.read_bytes(), marks)
+    objections = tree_objections(tree, marks)
     shutil.rmtree(tree)
     return objections
+
+
+def tree_objections(tree: Path, marks: Marks) -> list[str]:
+    """Of a root file system, or of its folders `SCANNED` alone."""
+    digests = published(tree / "var/lib/dpkg/info")
+    objections = []
+    for name, content in _files(tree):
+        # Libraries hold keys to test themselves with.
+        if not (name.startswith("usr/lib/") and is_published(name, content, digests)):
+            objections += file_objections(name, content, marks)
+    return objections
+
+
+def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()):
+        yield str(path.relative_to(folder)), path.read_bytes()
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from image.errors import Failed
 from image.flash import put_unit, refuse_unfit, source_of, write
 from image.layout import card_of
 from image.outputs import write_outputs
-from image.parts import boot_files, copy_out
-from image.verify import Marks, verify
+from image.parts import boot_files, copy_out, put_on_boot
+from image.private import Marks
+from image.verify import verify
 
 REPO = Path(__file__).parents[2]
 
@@ -145,6 +146,20 @@ def test_verify_finds_a_key_that_was_left_in(image: Path, in_ram: Path, commands
         verify(copy, Marks((), ""), in_ram, commands, lambda _: None)
     assert "etc/ssh/ssh_host_ed25519_key: belongs to one unit" in str(failed.value)
     assert "etc/ssh/ssh_host_ed25519_key: a private key" in str(failed.value)
+    copy.unlink()
+
+
+def test_verify_finds_what_somebody_put_on_the_boot_partition(
+    image: Path, in_ram: Path, commands: Commands
+) -> None:
+    """As Raspberry Pi Imager's own customisation does."""
+    copy = in_ram / "customised.img"
+    subprocess.run(["cp", "--sparse=always", image, copy], check=True)
+    custom = in_ram / "custom.toml"
+    custom.write_text('[wlan]\nssid = "home"\npassword = "ourownnetwork"\n')
+    put_on_boot(copy, card_of(copy), {"custom.toml": custom}, commands)
+    with pytest.raises(Failed, match=r"bootfs:custom\.toml: a password"):
+        verify(copy, Marks((), ""), in_ram, commands, lambda _: None)
     copy.unlink()
 
 

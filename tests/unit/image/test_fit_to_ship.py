@@ -1,5 +1,6 @@
 """What must not be in an image for everybody: secrets, a unit's identity, traces of the build."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 import yaml
 
 from image.errors import Failed
+from image.private import Marks, file_objections
 from image.tree import content_size, make_shippable, require_fstab, settle_times
-from image.verify import Marks, boot_objections, file_objections, trace_objections
+from image.verify import boot_objections, trace_objections, tree_objections
 
 EPOCH = 1_790_000_000
 MARKS = Marks(("/home/maker/otpbroker",), "buildbox")
@@ -142,6 +144,18 @@ def test_hard_links_need_their_space_once(tmp_path: Path) -> None:
         ("etc/shadow", b"root:$y$j9T$salt$hash:20000:0:::::\n"),
         ("etc/mailname", b"buildbox\n"),
         ("var/lib/misc/list", b"made on buildbox by hand"),
+        ("etc/wpa_supplicant/wpa_supplicant.conf", b'network={\n\tssid="home"\n\tpsk="our own network"\n}\n'),
+        ("etc/wpa_supplicant/wpa_supplicant-wlan0.conf", b"network={\n  psk=" + b"0f" * 32 + b"\n}\n"),
+        ("etc/netplan/90-NM.yaml", b'access-points:\n  "home":\n    password: "our own network"\n'),
+        ("etc/hostapd/hostapd.conf", b"ssid=home\nwpa_passphrase=ourownnetwork\n"),
+        ("etc/hostapd/sae.conf", b"sae_password=ourownnetwork|id=x\n"),
+        ("usr/lib/x/key.pem", b"-----BEGIN PRIVATE KEY-----\n" + b"A" * 64),
+        ("usr/lib/x/made", b"on buildbox\n"),
+        ("bootfs:userconf.txt", b"pi:$6$c2FsdHNhbHQ$" + b"h" * 86 + b"\n"),
+        ("bootfs:custom.toml", b'[wlan]\nssid = "home"\npassword = "ourownnetwork"\n'),
+        ("bootfs:user-data", b"users:\n- name: siti\n  passwd: $y$j9T$c2FsdHNhbHQ$" + b"h" * 43 + b"\n"),
+        ("bootfs:firstrun.sh", b"cat >x <<'END'\nnetwork={\n\tpsk=ourownnetwork\n}\nEND\n"),
+        ("bootfs:ssh_host_ed25519_key", b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + b"A" * 64),
     ],
 )
 def test_each_kind_of_thing_that_must_not_be_shipped_is_found(name: str, content: bytes) -> None:
@@ -161,10 +175,53 @@ def test_each_kind_of_thing_that_must_not_be_shipped_is_found(name: str, content
         ("usr/local/lib/x", b"searches for -----BEGIN PRIVATE KEY----- in a file"),
         ("etc/hostname", b"otpbroker\n"),
         ("etc/alternatives/README", b"mybuildbox-2 is another name"),
+        ("etc/pam.d/common-password", b"password [success=1 default=ignore] pam_unix.so obscure yescrypt\n"),
+        ("etc/ssl/openssl.cnf", b"# input_password = secret\nchallengePassword = A challenge password\n"),
+        ("etc/app.conf", b"password=\npsk = # none\npassphrase: '!'\npassword: null\npassword = $1\n"),
+        ("etc/NetworkManager/conf.d/x.conf", b"psk-flags=1\n"),
+        ("opt/otpbroker/releases/1/lib/python3.13/site-packages/quart/app.py", b"    password: str\n"),
+        (
+            "opt/otpbroker/releases/1/lib/python3.13/site-packages/argon2/_utils.py",
+            b"$argon2id$v=19$m=1,t=3,p=4$MIIRqgvg",
+        ),
+        ("bootfs:user-data", b"#cloud-config\n#  passwd: $6$rounds$salt\n#  password: example\n"),
+        ("bootfs:vmlinuz", b"\0made on buildbox \0"),
     ],
 )
 def test_what_every_system_has_is_not_objected_to(name: str, content: bytes) -> None:
     assert file_objections(name, content, MARKS) == []
+
+
+@pytest.mark.parametrize("host_name", ["debian", "otpbroker", "raspberrypi", "localhost.localdomain", ""])
+def test_a_host_name_that_many_have_says_nothing_of_the_build(tree: Path, host_name: str) -> None:
+    word = host_name.partition(".")[0] or "x"
+    assert file_objections("etc/os-release", f"ID={word}\n".encode(), Marks((), host_name)) == []
+    assert file_objections("etc/hostname", f"{word}\n".encode(), Marks((), host_name)) == []
+    (tree / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {word} {host_name}\n")
+    (tree / "etc/hostname").write_text(f"{word}\n")
+    make_shippable(tree, epoch=EPOCH, host_name=host_name)
+    assert (tree / "etc/hostname").read_text() == f"{word}\n", "the same on every build host"
+
+
+def test_what_a_package_brought_below_usr_lib_is_its_own_matter_and_only_as_it_brought_it(tmp_path: Path) -> None:
+    """Debian's libgnutls holds private keys, to test itself with."""
+    key = b"\0-----BEGIN RSA PRIVATE KEY-----\n" + b"A" * 64
+    (tmp_path / "usr/lib/module").mkdir(parents=True)
+    for name in ("usr/lib/libgnutls.so.30", "usr/lib/module/merged.so"):
+        (tmp_path / name).write_bytes(key)
+    info = tmp_path / "var/lib/dpkg/info"
+    info.mkdir(parents=True)
+    digest = hashlib.md5(key, usedforsecurity=False).hexdigest()
+    (info / "libgnutls30.md5sums").write_text(
+        f"{digest}  usr/lib/libgnutls.so.30\n{digest}  lib/module/merged.so\n"
+    )
+    assert tree_objections(tmp_path, MARKS) == []
+    (tmp_path / "usr/lib/libgnutls.so.30").write_bytes(key + b"A")
+    (tmp_path / "usr/lib/left.pem").write_bytes(key)
+    assert tree_objections(tmp_path, MARKS) == [
+        "usr/lib/left.pem: a private key",
+        "usr/lib/libgnutls.so.30: a private key",
+    ]
 
 
 def test_a_short_name_of_the_build_host_is_looked_for_where_names_are() -> None:

@@ -2,17 +2,26 @@
 
 import os
 import secrets
+import stat
 from pathlib import Path
 
 
-def replace_file(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
-    """Write a file in place of the old one, at once and durably. Blocks: call it in a thread."""
+def replace_file(path: Path, content: str | bytes, *, mode: int = 0o600, keep_access: bool = False) -> None:
+    """Write a file in place of the old one, at once and durably. Blocks: call it in a thread.
+
+    `keep_access`: a file that is there keeps owner, group and mode; `mode` is for a new one.
+    """
     octets = content.encode() if isinstance(content, str) else content
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    old = path.stat() if keep_access and path.exists() else None
     try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        descriptor = os.open(
+            fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode if old is None else 0o600
+        )
         with os.fdopen(descriptor, "wb") as file:
-            if os.geteuid() == 0:  # root's command line must not take a file away from the agent's user
+            if old is not None:
+                _give(descriptor, old)
+            elif os.geteuid() == 0:  # root's command line must not take a file away from the agent's user
                 owner = path.parent.stat()
                 os.fchown(descriptor, owner.st_uid, owner.st_gid)
             file.write(octets)
@@ -21,6 +30,14 @@ def replace_file(path: Path, content: str | bytes, *, mode: int = 0o600) -> None
         rename_file(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _give(descriptor: int, old: os.stat_result) -> None:
+    """Owner, group and mode of another file; owner and group first, that nobody else has it meanwhile."""
+    now = os.fstat(descriptor)
+    if (now.st_uid, now.st_gid) != (old.st_uid, old.st_gid):
+        os.fchown(descriptor, old.st_uid, old.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
 
 def rename_file(path: Path, name: Path) -> None:

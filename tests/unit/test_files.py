@@ -19,6 +19,15 @@ def test_a_file_is_replaced_whole_and_for_its_owner_alone(tmp_path: Path) -> Non
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
 
 
+def test_a_file_that_others_read_keeps_its_mode_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "users.yaml"
+    replace_file(path, "first", keep_access=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o664)
+    replace_file(path, "second", keep_access=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o664, "whatever the umask is"
+
+
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
     folder = tmp_path / "target"
     folder.mkdir()  # a folder can't be replaced by a file

@@ -5,7 +5,7 @@ Each message goes to one consumer: two would be two SMS. Pure but for the clock:
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -143,8 +143,18 @@ class Exchange:
         self.on_due: Callable[[], None] = lambda: None
 
     @property
-    def channels(self) -> Iterable[Channel]:
-        return self._channels.values()
+    def rows(self) -> list[tuple[str, int, int, float]]:
+        """Of each channel: name, messages waiting, consumers, age of the oldest waiting message in seconds."""
+        now = self._monotonic()
+        return [
+            (
+                channel.name,
+                len(channel.waiting),
+                len(channel.consumers),
+                max((now - held.since for held in channel.waiting), default=0.0),
+            )
+            for channel in self._channels.values()
+        ]
 
     @property
     def held(self) -> int:

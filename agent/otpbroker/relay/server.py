@@ -4,8 +4,8 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +23,7 @@ from otpbroker.rate import TokenBuckets, TooManyAttempts
 from otpbroker.relay.channel import Exchange
 from otpbroker.relay.client import Client, Ended, Hall, Kind
 from otpbroker.relay.metrics import Metrics
+from otpbroker.relay.metrics_page import serve_metrics
 from otpbroker.relay.settings import RelaySettings, is_channel
 from otpbroker.relay.users import RelayUser, Users
 from otpbroker.web.access import CHALLENGE, Access, Unauthenticated
@@ -94,7 +95,7 @@ class Relay:
             logger=_quiet,
         )
         ticking = asyncio.create_task(self._tick())
-        metrics = await self._serve_metrics()
+        metrics = await serve_metrics(settings.metrics_port, lambda: self.metrics.text(self.exchange.rows))
         try:
             port = listening.getsockname()[1]
             ready(port, metrics.sockets[0].getsockname()[1] if metrics is not None else None)
@@ -112,11 +113,10 @@ class Relay:
 
     async def reload(self) -> None:
         """Read the certificate and the users again; who has other rights now has to come again."""
-        for what, read in (("users", self._refresh_users), ("certificate", self._refresh_certificate)):
-            try:
-                await read()
-            except (OtpBrokerError, OSError) as error:
-                _log.error("%s not read again, what was known counts on: %s", what, error)  # not a defect of ours
+        with _what_was_known_counts_on("users"):
+            await self._refresh_users(again=True)
+        with _what_was_known_counts_on("certificate"):
+            await self._refresh_certificate()
 
     async def _refresh_certificate(self) -> None:
         context, tls = self._context, self._settings.tls
@@ -126,8 +126,8 @@ class Relay:
         await asyncio.to_thread(_tls, self._settings)
         await asyncio.to_thread(context.load_cert_chain, tls.certificate, tls.key)
 
-    async def _refresh_users(self) -> None:
-        if await asyncio.to_thread(self._users.refresh):
+    async def _refresh_users(self, *, again: bool = False) -> None:
+        if await asyncio.to_thread(self._users.refresh, again=again):
             for connection, client in tuple(self._clients.items()):
                 if self._users.named(client.user.username) != client.user:
                     connection.transport.abort()
@@ -151,7 +151,7 @@ class Relay:
             return connection.respond(HTTPStatus.BAD_REQUEST, "")
         user: RelayUser | None = None
         try:
-            with suppress(Misconfigured, OSError):  # a broken file: those who were known are known
+            with _what_was_known_counts_on("users"):
                 await self._refresh_users()
             user = self._users.named(await self._access.authenticate("".join(proofs), peer[0]))
         except (Unauthenticated, TooManyAttempts, Unavailable) as error:
@@ -206,46 +206,6 @@ class Relay:
         listening.setblocking(False)
         return listening
 
-    async def _serve_metrics(self) -> "asyncio.Server | None":
-        port = self._settings.metrics_port
-        if port is None:
-            return None
-        try:
-            return await asyncio.start_server(self._answer_metrics, "127.0.0.1", port, limit=8192)
-        except OSError as error:
-            raise Misconfigured(
-                "port-unusable",
-                f"metrics, port {port}: {error.strerror}",
-                remedy="set metrics_port to another or null",
-            ) from None
-
-    async def _answer_metrics(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Whatever is asked: there is only one thing to be had."""
-        try:
-            async with asyncio.timeout(OPEN_WITHIN):
-                await reader.readuntil(b"\r\n\r\n")
-            body = self.metrics.text(self._channel_rows()).encode()
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {len(body)}\r\n"
-            writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
-            async with asyncio.timeout(OPEN_WITHIN):
-                await writer.drain()
-        except (TimeoutError, OSError, EOFError, asyncio.LimitOverrunError):
-            pass  # who asks and goes away gets nothing
-        finally:
-            writer.close()
-
-    def _channel_rows(self) -> list[tuple[str, int, int, float]]:
-        now = self._clock.monotonic()
-        return [
-            (
-                channel.name,
-                len(channel.waiting),
-                len(channel.consumers),
-                max((now - held.since for held in channel.waiting), default=0.0),
-            )
-            for channel in self.exchange.channels
-        ]
-
 
 class _Socket:
     def __init__(self, connection: ServerConnection) -> None:
@@ -274,6 +234,15 @@ class _Socket:
 
     def abort(self) -> None:
         self._connection.transport.abort()
+
+
+@contextmanager
+def _what_was_known_counts_on(what: str) -> Iterator[None]:
+    """Around the reading of a file that others wrote."""
+    try:
+        yield
+    except (OtpBrokerError, OSError) as error:
+        _log.error("%s not read again, what was known counts on: %s", what, error)  # not a defect of ours
 
 
 def _ours(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -72,8 +72,10 @@ def load_settings(path: Path) -> RelaySettings:
     """Raises `Misconfigured` that names the place at fault; relative paths are beside the file."""
     try:
         document = parse(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError):
-        raise Misconfigured("config-unreadable", "can't be read as UTF-8 text", field=str(path)) from None
+    except OSError as error:
+        raise Misconfigured("config-unreadable", f"can't be read: {error.strerror}", field=str(path)) from None
+    except UnicodeDecodeError:
+        raise Misconfigured("config-unreadable", "is no UTF-8 text", field=str(path)) from None
     except Misconfigured as error:
         raise Misconfigured(error.code, error.detail, field=str(path)) from None
     try:

@@ -1,7 +1,10 @@
 """Who may publish to the relay and consume from it: a YAML file with argon2id hashes."""
 
 import hashlib
+import os
+import stat
 from pathlib import Path
+from threading import Lock
 from typing import Annotated
 
 import yaml
@@ -16,6 +19,9 @@ from otpbroker.files import replace_file
 SECRET_NAME = 24  # characters, at least, of a user name that is its own password
 
 _HEADER = "# Users of the relay; otpbroker relay add-user writes it, and a running relay reads it again.\n"
+
+# Of a file: its node, when its content or rights changed last, and the error of who looks at it.
+_Version = tuple[int, int, int]
 
 Pattern = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f*]*\*?$")]
 
@@ -70,8 +76,11 @@ class Users:
     def __init__(self, path: Path) -> None:
         """Raises `Misconfigured`."""
         self._path = path
-        self._known = read_users(path)
-        self._version = _version(path)
+        self._reading = Lock()
+        self._version: _Version | None = None  # of those who are known
+        self._unusable: _Version | None = None  # told already
+        self._known: tuple[RelayUser, ...] = ()
+        self.refresh()
 
     def __call__(self) -> tuple[RelayUser, ...]:
         return self._known
@@ -79,14 +88,19 @@ class Users:
     def named(self, username: str) -> RelayUser | None:
         return next((user for user in self._known if user.username == username), None)
 
-    def refresh(self) -> bool:
-        """Read the file again if it changed. Blocks; raises `Misconfigured` and changes nothing then."""
-        version = _version(self._path)
-        if version == self._version:
-            return False
-        self._version = version
-        self._known = read_users(self._path)
-        return True
+    def refresh(self, *, again: bool = False) -> bool:
+        """Read the file again if it changed; one that could not be used, if it changed or on demand (`again`).
+
+        True: it was read. Blocks; raises `Misconfigured` and changes nothing then.
+        """
+        with self._reading:
+            version = _version(self._path)
+            if version == self._version or (version == self._unusable and not again):
+                return False
+            self._unusable = version
+            self._known = read_users(self._path)
+            self._version, self._unusable = version, None
+            return True
 
 
 def read_users(path: Path) -> tuple[RelayUser, ...]:
@@ -95,8 +109,15 @@ def read_users(path: Path) -> tuple[RelayUser, ...]:
         return _UsersFile.model_validate(parse(path.read_text("utf-8"))).users
     except FileNotFoundError:
         return ()
-    except (OSError, UnicodeDecodeError):
-        raise Misconfigured("users-unreadable", "can't be read as UTF-8 text", field=str(path)) from None
+    except OSError as error:
+        raise Misconfigured(
+            "users-unreadable",
+            f"can't be read: {error.strerror}",
+            field=str(path),
+            remedy="let the relay's user read it",
+        ) from None
+    except UnicodeDecodeError:
+        raise Misconfigured("users-unreadable", "is no UTF-8 text", field=str(path)) from None
     except Misconfigured as error:
         raise Misconfigured(error.code, error.detail, field=str(path)) from None
     except ValidationError as error:
@@ -118,18 +139,23 @@ def make_user(username: str, password_hash: str, publish: list[str], consume: li
 
 
 def write_user(path: Path, user: RelayUser) -> None:
-    """Add a user or replace the one with this name."""
+    """Add a user or replace the one with this name; who could read the file still can.
+
+    Root's first user makes a file that the group of its folder reads if it reads the folder: the relay is in it.
+    """
     users = {known.username: known for known in read_users(path)} | {user.username: user}
     entries = [one.model_dump(mode="json", exclude_defaults=True) for one in users.values()]
-    replace_file(path, _HEADER + yaml.safe_dump({"users": entries}, sort_keys=False, allow_unicode=True))
+    text = _HEADER + yaml.safe_dump({"users": entries}, sort_keys=False, allow_unicode=True)
+    shared = os.geteuid() == 0 and path.parent.stat().st_mode & stat.S_IRGRP
+    replace_file(path, text, mode=0o640 if shared else 0o600, keep_access=True)
 
 
-def _version(path: Path) -> tuple[int, int]:
+def _version(path: Path) -> _Version:
     try:
         state = path.stat()
-    except FileNotFoundError:
-        return (0, 0)
-    return (state.st_ino, state.st_mtime_ns)
+    except OSError as error:
+        return (0, 0, error.errno or 0)
+    return (state.st_ino, state.st_ctime_ns, 0)
 
 
 def _fits(channel: str, pattern: str) -> bool:

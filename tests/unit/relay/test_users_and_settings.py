@@ -1,6 +1,8 @@
 """The relay's two files and the command that adds users."""
 
 import io
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from otpbroker.cli import main
 from otpbroker.errors import Misconfigured
 from otpbroker.passwords import verify_password
 from otpbroker.relay.settings import RelaySettings, load_settings
-from otpbroker.relay.users import RelayUser, Users, read_users
+from otpbroker.relay.users import RelayUser, Users, read_users, write_user
 
 PHRASE = "lima ekor kucing\n"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 # a setting, nothing listens
@@ -48,6 +50,46 @@ def test_a_broken_users_file_is_told_by_its_place_and_changes_nothing(tmp_path: 
         users.refresh()
     assert users.named("shop") is not None
     assert not users.refresh(), "told once"
+    with pytest.raises(Misconfigured):
+        users.refresh(again=True)
+    path.chmod(0o640)
+    with pytest.raises(Misconfigured):  # it may be another reason now
+        users.refresh()
+    path.write_text(f"users:\n- {{username: other, password: '{HASH}', publish: [sms]}}\n")
+    assert users.refresh()
+    assert users.named("other") is not None
+
+
+def test_a_users_file_that_can_not_be_read_is_told_by_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "users.yaml"
+    path.mkdir()
+    with pytest.raises(Misconfigured, match="Is a directory"):
+        Users(path)
+
+
+def test_who_could_read_the_users_file_still_can_when_a_user_is_added(tmp_path: Path) -> None:
+    path = tmp_path / "users.yaml"
+    write_user(path, user(publish=["sms"]))
+    path.chmod(0o640)
+    if os.geteuid() == 0:  # only root can give files away
+        os.chown(path, 12345, 12346)
+    before = path.stat()
+    write_user(path, user(publish=["other"]))
+    after = path.stat()
+    assert read_users(path)[0].publish == ("other",)
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize(("folder", "file"), [(0o750, 0o640), (0o700, 0o600), (0o755, 0o640)])
+def test_the_first_user_that_root_adds_is_readable_for_the_group_that_reads_the_folder(
+    tmp_path: Path, folder: int, file: int
+) -> None:
+    os.chown(tmp_path, 0, 12346)
+    tmp_path.chmod(folder)
+    write_user(tmp_path / "users.yaml", user(publish=["sms"]))
+    made = (tmp_path / "users.yaml").stat()
+    assert (stat.S_IMODE(made.st_mode), made.st_uid, made.st_gid) == (file, 0, 12346)
 
 
 def test_a_user_is_added_and_replaced_by_the_command(

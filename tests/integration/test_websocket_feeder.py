@@ -168,6 +168,21 @@ async def test_an_answer_goes_to_its_callback_topic_on_a_connection_of_its_own()
         asking.drop()
 
 
+async def test_an_echo_into_the_topic_itself_does_not_come_round(caplog: pytest.LogCaptureFixture) -> None:
+    broker = peers.TopicBroker()
+    async with peers.started(broker), feeding(broker) as running:
+        await broker.until(lambda: bool(broker.sockets))
+        echo: dict[str, object] = {"command": "echo", "callback_topic": "sms"}
+        running.intake.answer(*[Handled(Verdict.DONE, "", echo, "sms")] * 3)
+        await broker.push(json.dumps(echo).encode())
+        await running.intake.have(1)
+        await broker.push(COMMAND)
+        await running.intake.have(2)
+        assert running.intake.bodies[1:] == [COMMAND]
+        assert broker.tries == 1
+        assert "the feeder's own channel" in caplog.text
+
+
 @pytest.mark.parametrize("broker", [peers.ChannelBroker(), peers.TopicBroker()], ids=["channel", "topic"])
 async def test_wrong_credentials_are_told_as_refused_and_right_ones_heal_it(
     broker: peers.Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

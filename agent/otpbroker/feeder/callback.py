@@ -3,9 +3,9 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
 
 from otpbroker.errors import OtpBrokerError
+from otpbroker.feeder.broker_address import BrokerAddress
 from otpbroker.feeder.delivery import Handled
 from otpbroker.feeder.line import Dial
 
@@ -17,9 +17,9 @@ _LIMIT = 20.0  # seconds for connecting and sending
 
 
 class Callbacks:
-    """`address` makes the broker's address for a topic."""
+    """What asks for its answer where the feeder takes from gets none: an echo would come round for ever."""
 
-    def __init__(self, dial: Dial, address: Callable[[str], str]) -> None:
+    def __init__(self, dial: Dial, address: BrokerAddress) -> None:
         self._dial = dial
         self._address = address
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -29,13 +29,16 @@ class Callbacks:
         """Publish the answer after its delay; who does not listen misses it, and failures are logged alone."""
         if handled.answer is None or not handled.callback_topic:
             return
+        if handled.callback_topic in self._address.own:
+            _log.warning("an answer was dropped: it was asked for into the feeder's own channel")
+            return
         if self._waiting >= MOST_WAITING:
             _log.warning("an answer was dropped: %d wait for their callback topics", self._waiting)
             return
         self._waiting += 1
         try:
             await asyncio.sleep(handled.callback_delay)
-            address = self._address(handled.callback_topic)
+            address = self._address.topic(handled.callback_topic)
             async with self._turns, asyncio.timeout(_LIMIT), self._dial(address, ()) as line:
                 await line.send(json.dumps(handled.answer))
         except OtpBrokerError as error:

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from otpbroker.clock import Clock
 from otpbroker.config.feeder_websocket import WebsocketFeeder
 from otpbroker.errors import Denied, OtpBrokerError
 from otpbroker.events import Bus, FeederState, ModemChanged, ModemGone, Overrun
+from otpbroker.feeder.broker_address import BrokerAddress
 from otpbroker.feeder.callback import Callbacks
 from otpbroker.feeder.delivery import Delivery, Handled, Verdict
 from otpbroker.feeder.lent import Lent
@@ -89,7 +89,8 @@ class SocketFeeder:
         self._bus = bus
         self._dial = dial or dialler(section)
         self._patience = patience
-        self._callbacks = Callbacks(self._dial, lambda topic: _address(section.url, {"topic": topic}, replace=True))
+        self._address = BrokerAddress(section.url, section.channel)
+        self._callbacks = Callbacks(self._dial, self._address)
         self._line: Line | None = None  # to a relay that wants to hear of settlements
         self._credit: int | None = None  # what the relay was told
         self._held = 0
@@ -129,8 +130,7 @@ class SocketFeeder:
     async def _converse(self, work: asyncio.TaskGroup) -> None:
         """One connection, until it ends with an error."""
         offered = (frames.SUBPROTOCOL,) if self._section.acknowledge else ()
-        names = {"channel": self._section.channel, "topic": self._section.channel}
-        async with self._dial(_address(self._section.url, names), offered) as line:
+        async with self._dial(self._address.channel, offered) as line:
             ours = line.subprotocol == frames.SUBPROTOCOL
             watching = [
                 asyncio.create_task(beside)
@@ -315,11 +315,3 @@ class SocketFeeder:
 def _for_others(request: frames.Object) -> bool:
     """Whether it is between other clients of the topic and their broker: an answer, or a broker's command."""
     return "response_code" in request or request.get("command") in {"connect", "receive-message", "ping"}
-
-
-def _address(url: str, names: dict[str, str], *, replace: bool = False) -> str:
-    """The URL with these query parameters; one that it has already stays, unless it is to be replaced."""
-    parts = urlsplit(url)
-    given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    query = given | names if replace else names | given
-    return urlunsplit(parts._replace(path=parts.path or "/", query=urlencode(query)))

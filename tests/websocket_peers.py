@@ -105,6 +105,7 @@ class Broker:
     """A listener whose `talk` is one generation's behaviour; it can be killed, frozen and started again."""
 
     refuse_with: int | None = None  # an HTTP status instead of a handshake
+    location: str = ""  # where that sends to
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -161,7 +162,8 @@ class Broker:
                 name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)
             }
             if self.refuse_with is not None:
-                writer.write(f"HTTP/1.1 {self.refuse_with} No\r\nContent-Length: 0\r\n\r\n".encode())
+                to = f"Location: {self.location}\r\n" if self.location else ""
+                writer.write(f"HTTP/1.1 {self.refuse_with} No\r\n{to}Content-Length: 0\r\n\r\n".encode())
                 await self.changed()
                 return
             accept = hashlib.sha1(

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -359,6 +360,46 @@ async def test_a_certificate_is_checked_against_the_configured_authority(tmp_pat
             await broker.until(lambda: bool(broker.sockets))
             await broker.push(COMMAND)
             await running.intake.have(1)
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("wss://broker.example.com/ws", "url: the broker sends to wss://broker.example.com"),
+        ("https://user:secret@broker.example.com:8443/ws?key=secret", "sends to https://broker.example.com:8443 ("),
+        ("ws://other.example.com/ws", "url: the broker sends to ws://other.example.com"),
+        ("ws://broker..example.com/ws", "url: the broker sends to ws://broker..example.com"),
+        ("ws://[", "url: the address can't be used, or the broker sends to one that can't"),
+    ],
+)
+async def test_a_broker_that_sends_elsewhere_is_explained_and_costs_no_message(location: str, words: str) -> None:
+    """As a proxy sends plain connections to TLS; credentials are for the configured broker alone."""
+    broker = peers.TopicBroker()
+    async with peers.started(broker), feeding(broker) as running:
+        await broker.until(lambda: bool(broker.sockets))
+        running.intake.open.clear()
+        await broker.push(COMMAND)
+        await running.intake.have(1)
+        broker.refuse_with, broker.location = 301, location
+        broker.sockets[0].drop()
+        async with asyncio.timeout(5):
+            while not any(words in detail for _, detail in running.told):
+                await asyncio.sleep(0.01)
+        broker.refuse_with = None
+        await broker.until(lambda: bool(broker.sockets))
+        assert running.intake.under_way == 1, "what came before is in hand"
+        assert "secret" not in str(running.told)
+
+
+async def test_a_broker_that_sends_to_another_path_of_its_own_is_followed() -> None:
+    broker = peers.TopicBroker()
+    async with peers.started(broker):
+        broker.refuse_with, broker.location = 301, "/ws/?topic=sms"
+        async with feeding(broker, url=f"ws://127.0.0.1:{broker.port}/old", patience=replace(QUICK, first=60.0)):
+            await broker.until(lambda: broker.tries > 0)
+            broker.refuse_with = None
+            await broker.until(lambda: bool(broker.sockets))
+            assert broker.sockets[0].known, "with its credentials"
 
 
 def peers_tls(authority: trustme.CA) -> Any:

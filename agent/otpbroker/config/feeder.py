@@ -25,6 +25,15 @@ Pem = Annotated[str, AfterValidator(_pem_or_path)]
 SecretPem = Annotated[SecretStr, AfterValidator(_secret_pem_or_path)]
 
 
+def resolvable(host: str) -> bool:
+    """Whether it can be asked for: an address, or labels of 1 to 63 octets (RFC 1035, section 2.3.4)."""
+    try:
+        host.encode("idna")  # as the resolver does
+    except UnicodeError:
+        return False
+    return True
+
+
 def pem_text(value: str) -> str:
     """The PEM text that a setting holds or names. Raises `OSError`."""
     return value if value.lstrip().startswith(_PEM) else Path(value).read_text("ascii", "replace")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from otpbroker.config.feeder import FeederSection, TlsSection
+from otpbroker.config.feeder import FeederSection, TlsSection, resolvable
 
 PORT, TLS_PORT = 5672, 5671
 
@@ -19,6 +19,8 @@ def _short_string(value: str) -> str:
 def _host(value: str) -> str:
     if not value or len(value) > 253 or not value.isprintable() or any(sign in value for sign in " /@"):
         raise ValueError("must be a host name or an IP address, without scheme, port and user")
+    if not resolvable(value):
+        raise ValueError("has a part between its dots that is empty or too long")
     return value
 
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from otpbroker.config.feeder import FeederSection, Pem
+from otpbroker.config.feeder import FeederSection, Pem, resolvable
 
 
 def _websocket_url(value: str) -> str:
@@ -18,6 +18,8 @@ def _websocket_url(value: str) -> str:
         raise ValueError(problem) from None
     if not usable or not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError(problem)
+    if not resolvable(parts.hostname or ""):
+        raise ValueError("has a host name with a part between its dots that is empty or too long")
     if parts.username or parts.password:
         raise ValueError("must not hold user name and password: they have settings of their own")
     return value

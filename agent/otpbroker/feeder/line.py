@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
+from urllib.parse import urljoin, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -64,7 +65,7 @@ Dial = Callable[[str, tuple[str, ...]], AbstractAsyncContextManager[Line]]
 def dialler(section: WebsocketFeeder) -> Dial:
     """Opens connections with the section's credentials and trust; no proxy, no compression.
 
-    Entering one raises `Denied` (credentials), `Misconfigured` (trust) or `Unavailable`.
+    Entering one raises `Denied` (credentials), `Misconfigured` (trust, address) or `Unavailable`.
     """
     credentials = f"{section.username}:{section.password.get_secret_value()}"
     encoded = base64.b64encode(credentials.encode()).decode()
@@ -74,7 +75,7 @@ def dialler(section: WebsocketFeeder) -> Dial:
     async def dial(url: str, subprotocols: tuple[str, ...]) -> AsyncIterator[Line]:
         context = await asyncio.to_thread(_trust, section.ca) if url.startswith("wss:") else None
         try:
-            connection = await connect(
+            connection = await _Connect(
                 url,
                 additional_headers=headers,
                 subprotocols=[Subprotocol(name) for name in subprotocols] or None,
@@ -89,7 +90,7 @@ def dialler(section: WebsocketFeeder) -> Dial:
                 max_queue=_UNREAD,
                 logger=_quiet,
             )
-        except (WebSocketException, OSError, TimeoutError, EOFError) as error:
+        except (WebSocketException, OSError, TimeoutError, EOFError, ValueError) as error:
             raise _explained(error) from error
         try:
             yield _Line(connection)
@@ -97,6 +98,23 @@ def dialler(section: WebsocketFeeder) -> Dial:
             await connection.close()
 
     return dial
+
+
+class _Connect(connect):
+    """Follows a redirection within the same origin alone: elsewhere it would come without its credentials."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        if isinstance(exc, InvalidStatus) and (location := exc.response.headers.get("Location")) is not None:
+            here, there = urlsplit(self.uri), urlsplit(urljoin(self.uri, location))
+            if (there.scheme, there.hostname, there.port) != (here.scheme, here.hostname, here.port):
+                port = "" if there.port is None else f":{there.port}"
+                return Misconfigured(
+                    "broker-elsewhere",
+                    f"the broker sends to {there.scheme}://{there.hostname}{port}",
+                    field="url",
+                    remedy="set url to where it is, with wss:// if it takes TLS alone",
+                )
+        return super().process_redirect(exc)
 
 
 class _Line:
@@ -159,6 +177,13 @@ def _explained(error: Exception) -> Denied | Misconfigured | Unavailable:
             return Unavailable("broker-silent", "the broker did not answer in time")
         case OSError():
             return Unavailable("broker-unreachable", error.strerror or "the broker can't be reached")
+        case ValueError():
+            return Misconfigured(
+                "address-unusable",
+                "the address can't be used, or the broker sends to one that can't",
+                field="url",
+                remedy="correct url",
+            )
     return Unavailable("broker-unusable", "the broker ended the handshake, or does not speak WebSocket")
 
 

@@ -87,6 +87,9 @@ def with_rabbit(setting: str) -> str:
         ("feeders: [{id: a, kind: rabbitmq, host: h}]", "feeders.0"),
         ("feeders: [{id: a, kind: rabbitmq, host: h, username: u}]", "feeders.0"),
         (with_rabbit("host: 'amqp://h'"), "feeders.0.host"),
+        (with_rabbit("host: broker..example.com"), "feeders.0.host"),
+        ("feeders: [{id: a, kind: websocket, url: 'ws://broker..example.com/ws'}]", "feeders.0.url"),
+        (f"feeders: [{{id: a, kind: websocket, url: 'ws://{'x' * 64}.example.com/ws'}}]", "feeders.0.url"),
         (with_rabbit("heartbeat: 1"), "feeders.0.heartbeat"),
         (with_rabbit("queue: ''"), "feeders.0.queue"),
         (with_rabbit("queue_type: quorum"), "feeders.0"),
@@ -105,6 +108,16 @@ def test_a_number_that_should_be_text_is_told_to_be_put_in_quotes() -> None:
     for text in ("device: {country_code: 62}", "modems: [{id: a, port: /dev/x, prefixes: [0711]}]"):
         _, (problem,) = salvage(parse(text), SEALER, None)
         assert problem.remedy == "put it in quotes"
+
+
+@pytest.mark.parametrize(
+    "host", ["broker", "broker.example.com.", "b" * 63 + ".example.com", "10.0.0.1", "fd00::1"]
+)
+def test_a_feeders_host_is_whatever_can_be_resolved(host: str) -> None:
+    rabbit = with_rabbit(f"host: '{host}'").removesuffix("]")
+    address = f"[{host}]" if ":" in host else host
+    websocket = f"{{id: b, kind: websocket, url: 'ws://{address}:9000/ws'}}"
+    assert len(validate(parse(f"{rabbit}, {websocket}]"), SEALER).feeders) == 2
 
 
 def test_every_mistake_is_told_at_once() -> None:

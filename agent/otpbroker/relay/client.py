@@ -15,7 +15,8 @@ from otpbroker.errors import Rejected
 from otpbroker.messaging.wire import broker_frames as frames
 from otpbroker.messaging.wire.broker_frames import Settlement
 from otpbroker.rate import TokenBuckets
-from otpbroker.relay.channel import Exchange, Held, Tell
+from otpbroker.relay.channel import Held, Tell
+from otpbroker.relay.exchange import Exchange
 from otpbroker.relay.settings import Limits, is_channel
 from otpbroker.relay.users import RelayUser
 
@@ -262,6 +263,12 @@ class Client:
             self._written.set()
 
     async def _deliver(self, held: Held) -> None:
+        if held.ended:  # this client reads so slowly that its time is over
+            seat = self._seats[held.channel]
+            if seat.open.get(held.id) is held:
+                del seat.open[held.id]
+            self._hall.exchange.room_changed(held.channel)
+            return
         if self.kind is Kind.ACKNOWLEDGED:
             frame = frames.Deliver(
                 id=held.id, body=held.body.decode(), attempt=held.attempt, expires_at=held.expires_at

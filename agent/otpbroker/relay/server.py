@@ -20,8 +20,8 @@ from otpbroker.clock import Clock
 from otpbroker.errors import Misconfigured, OtpBrokerError, Unavailable
 from otpbroker.messaging.wire import broker_frames as frames
 from otpbroker.rate import TokenBuckets, TooManyAttempts
-from otpbroker.relay.channel import Exchange
 from otpbroker.relay.client import Client, Ended, Hall, Kind
+from otpbroker.relay.exchange import Exchange
 from otpbroker.relay.metrics import Metrics
 from otpbroker.relay.metrics_page import serve_metrics
 from otpbroker.relay.settings import RelaySettings, is_channel

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from otpbroker.clock import Clock
 from otpbroker.rate import TokenBuckets
 from otpbroker.relay import client as module
-from otpbroker.relay.channel import Exchange, Held
+from otpbroker.relay.channel import Held
 from otpbroker.relay.client import Client, Ended, Hall, Kind
+from otpbroker.relay.exchange import Exchange
 from otpbroker.relay.metrics import Metrics
 from otpbroker.relay.settings import Limits
 from otpbroker.relay.users import RelayUser
@@ -53,9 +55,24 @@ class Wire:
         self.ended.set()
 
 
+class SlowWire(Wire):
+    """Takes one message, and more when it is told to."""
+
+    def __init__(self, said: list[str]) -> None:
+        super().__init__(said, 100)
+        self.begun = asyncio.Event()
+        self.reads = asyncio.Event()
+
+    async def send(self, text: str) -> None:
+        self.begun.set()
+        await self.reads.wait()
+        await super().send(text)
+
+
 class Room:
     def __init__(self, **limits: Any) -> None:
-        clock = Clock()
+        self.passed = 0.0  # seconds beside those of the real clock
+        clock = Clock(monotonic=lambda: time.monotonic() + self.passed)
         self.metrics = Metrics()
         self.limits = Limits(**limits)
         self.exchange = Exchange(self.limits, frozenset(), self.metrics, clock.monotonic)
@@ -124,3 +141,26 @@ async def test_a_name_that_is_a_password_is_not_logged(caplog: pytest.LogCapture
         await asyncio.sleep(0.05)
     assert "not-understood" in caplog.text
     assert name not in caplog.text
+
+
+async def test_what_ended_before_a_slow_client_read_it_is_not_written_and_leaves_its_place() -> None:
+    room = Room()
+    wire = SlowWire([json.dumps({"type": "consume", "credit": 2})])
+
+    def publish_one(name: str) -> None:
+        until = time.monotonic() + room.passed + 60
+        assert room.exchange.publish(Held(name, "sms", b"{}", until, 0.0)) == ""
+
+    async with room.client(wire, Kind.ACKNOWLEDGED, consume=["sms"]):
+        publish_one("read")
+        publish_one("too late")
+        await wire.begun.wait()
+        room.passed = 60 + 901
+        room.exchange.tick()
+        assert room.metrics.ended["unknown"] == 2
+        publish_one("next")
+        wire.reads.set()
+        async with asyncio.timeout(5):
+            while len(wire.heard) < 2:
+                await asyncio.sleep(0)  # the client writes meanwhile
+    assert [json.loads(text)["id"] for text in wire.heard] == ["read", "next"]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from otpbroker.messaging.wire.broker_frames import Settlement
-from otpbroker.relay.channel import Exchange, Held
+from otpbroker.relay.channel import Held
+from otpbroker.relay.exchange import Exchange
 from otpbroker.relay.metrics import Metrics
 from otpbroker.relay.settings import Limits
 
@@ -89,6 +90,27 @@ def test_one_that_is_taken_does_not_expire_here() -> None:
     desk.publish("a", life=10)
     desk.pass_time(100)
     assert desk.told == []
+
+
+def test_one_that_its_consumer_never_settles_has_an_unknown_end_a_quarter_of_an_hour_later() -> None:
+    desk = Desk(octets=1024 * 1024)
+    silent = desk.join("silent", 1)
+    desk.publish("a" * 1000_000, life=10)
+    assert desk.publish("b" * 100_000) == ["memory-full"]
+    desk.pass_time(10 + 899)
+    assert desk.told == []
+    desk.pass_time(1)
+    assert [told[1:] for told in desk.told] == [("unknown", "consumer-silent")]
+    assert desk.exchange.held == 0
+    assert desk.publish("b" * 100_000, "c", life=5000) == ["", ""], "the room that it took is free again"
+    assert len(silent.taken) == 1, "its place is not"
+    ended = silent.taken[0]
+    silent.room = 1
+    desk.exchange.settle("sms", "silent", ended, Settlement.DONE, "")
+    assert [len(held.body) for held in silent.taken] == [0, 100_000], "until it says something"
+    desk.exchange.detach("sms", silent, silent.taken)
+    assert desk.exchange.held == 2
+    assert len(desk.told) == 1, "told once"
 
 
 def test_a_lost_consumers_messages_wait_for_it_then_go_to_others() -> None:

@@ -18,6 +18,7 @@ from otpbroker.feeder.capacity import Capacity, capacity
 from otpbroker.feeder.feeders import Feeder, Feeders, Tell
 from otpbroker.feeder.intake import Intake
 from otpbroker.feeder.sealed_messages import SealedMessages
+from otpbroker.feeder.unsent import Unsent
 from otpbroker.folders import Folders
 from otpbroker.messaging.balance import Balances
 from otpbroker.messaging.blocklist import Blocklist
@@ -113,6 +114,7 @@ class Agent:
             clock=self._clock,
         )
         self._sealed = SealedMessages(folders.feeder_keys, key_file(folders.key), self._clock)
+        self._unsent = Unsent(self._clock)
         self.feeders = Feeders(intake=self._intake, make=self._feeder, bus=self.bus, clock=self._clock)
         self._balances = Balances(fleet=self.fleet, core=self.dispatcher, bus=self.bus, clock=self._clock)
         self._history = History(self.bus, self._clock.now)
@@ -203,7 +205,9 @@ class Agent:
             await asyncio.to_thread(import_module, "otpbroker.feeder.websocket")
             from otpbroker.feeder.websocket import SocketFeeder  # noqa: PLC0415
 
-            return SocketFeeder(section, intake, tell, self._ready_modems, self._clock, bus=self.bus)
+            return SocketFeeder(
+                section, intake, tell, self._ready_modems, self._clock, bus=self.bus, unsent=self._unsent
+            )
         await asyncio.to_thread(import_module, "otpbroker.feeder.rabbitmq")
         from otpbroker.feeder.claims import Me  # noqa: PLC0415
         from otpbroker.feeder.rabbitmq import RabbitmqConsumer  # noqa: PLC0415

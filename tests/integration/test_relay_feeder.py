@@ -19,7 +19,9 @@ from otpbroker.config.feeder_websocket import WebsocketFeeder
 from otpbroker.events import Bus, ModemGone
 from otpbroker.feeder import websocket
 from otpbroker.feeder.delivery import Delivery, Handled, Verdict
-from otpbroker.feeder.websocket import Patience, SocketFeeder
+from otpbroker.feeder.patience import Patience
+from otpbroker.feeder.unsent import Unsent
+from otpbroker.feeder.websocket import SocketFeeder
 from otpbroker.relay.client import Seat
 
 QUICK = Patience(first=0.05, most=0.2, settled=0.02, again=0.05, again_most=0.1)
@@ -64,6 +66,7 @@ class Device:
             lambda: self._modems,
             Clock(),
             bus=self.bus,
+            unsent=Unsent(Clock()),
             patience=patience,
         )
 

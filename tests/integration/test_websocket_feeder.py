@@ -18,7 +18,10 @@ from otpbroker.clock import Clock
 from otpbroker.config.feeder_websocket import WebsocketFeeder
 from otpbroker.events import Bus, FeederState
 from otpbroker.feeder.delivery import Handled, Verdict
-from otpbroker.feeder.websocket import MOST_HELD, Patience, SocketFeeder
+from otpbroker.feeder.holding import MOST_HELD
+from otpbroker.feeder.patience import Patience
+from otpbroker.feeder.unsent import Unsent
+from otpbroker.feeder.websocket import SocketFeeder
 
 QUICK = Patience(
     first=0.05,
@@ -42,7 +45,9 @@ COMMAND = b'{"command":"send-sms","data":{"msisdn":"08126666666","message":"OTP 
 class Running:
     """A feeder at work, its intake, and what it told."""
 
-    def __init__(self, broker: peers.Broker, patience: Patience = QUICK, **settings: Any) -> None:
+    def __init__(
+        self, broker: peers.Broker, patience: Patience = QUICK, unsent: Unsent | None = None, **settings: Any
+    ) -> None:
         self.intake = FakeIntake()
         self.told: list[tuple[FeederState, str]] = []
         self.ready_modems = 2
@@ -52,7 +57,14 @@ class Running:
             | settings
         )
         self.feeder = SocketFeeder(
-            section, self.intake, self._tell, lambda: self.ready_modems, Clock(), bus=Bus(), patience=patience
+            section,
+            self.intake,
+            self._tell,
+            lambda: self.ready_modems,
+            Clock(),
+            bus=Bus(),
+            unsent=unsent or Unsent(Clock()),
+            patience=patience,
         )
 
     def _tell(self, state: FeederState, detail: str) -> None:
@@ -70,6 +82,7 @@ class Running:
 
 @asynccontextmanager
 async def feeding(broker: peers.Broker, patience: Patience = QUICK, **settings: Any) -> AsyncIterator[Running]:
+    """`settings` of the section, or `unsent` of an earlier run."""
     running = Running(broker, patience, **settings)
     task = asyncio.create_task(running.feeder.run())
     try:
@@ -324,6 +337,22 @@ async def test_what_the_core_can_not_take_now_is_held_and_tried_again_for_a_whil
         given = len(running.intake.given)
         await asyncio.sleep(0.3)
         assert len(running.intake.given) == given, "given up after `hold`"
+
+
+async def test_what_is_held_when_the_feeder_is_connected_anew_is_tried_again_by_its_next_run() -> None:
+    broker, unsent = peers.TopicBroker(), Unsent(Clock())
+    patience = replace(QUICK, hold=5.0)
+    async with peers.started(broker):
+        async with feeding(broker, patience, unsent=unsent) as running:
+            await broker.until(lambda: bool(broker.sockets))
+            running.intake.answer(*[Verdict.NOT_NOW] * 1000)
+            await broker.push(COMMAND)
+            await running.intake.have(2)
+        async with feeding(broker, patience, unsent=unsent) as running:
+            await running.intake.have(1)
+            assert running.intake.bodies == [COMMAND]
+            await broker.until(lambda: bool(broker.sockets))
+        assert unsent.take("ws") == []
 
 
 async def test_a_message_under_way_outlives_its_connection() -> None:

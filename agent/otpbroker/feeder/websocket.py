@@ -11,7 +11,6 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from otpbroker.clock import Clock
@@ -21,14 +20,16 @@ from otpbroker.events import Bus, FeederState, ModemChanged, ModemGone, Overrun
 from otpbroker.feeder.broker_address import BrokerAddress
 from otpbroker.feeder.callback import Callbacks
 from otpbroker.feeder.delivery import Delivery, Handled, Verdict
+from otpbroker.feeder.holding import Holding
 from otpbroker.feeder.lent import Lent
 from otpbroker.feeder.line import Dial, Gone, Line, dialler, refused
+from otpbroker.feeder.patience import USUAL, Patience
+from otpbroker.feeder.unsent import Unsent
 from otpbroker.messaging.wire import broker_frames as frames
 from otpbroker.modem.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 
-MOST_HELD = 256  # commands of a historic broker under way; then it is not read from
 STOP_WITHIN = 10.0  # seconds for what is in the air to be settled when the feeder ends
 MOST_CREDIT = 1000  # messages of a relay of ours on one connection; a frame has no more
 REMEMBERED = 1024  # settled messages of our relay, for the case that it did not hear so
@@ -45,26 +46,6 @@ class Intake(Protocol):
     def lending(self, lent: bool, /) -> "Intake": ...
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds."""
-
-    first: float = 1.0  # pause after a lost connection, doubling
-    most: float = 20.0
-    refused: float = 30.0  # pause after a refusal, doubling
-    refused_most: float = 600.0
-    good: float = 30.0  # a connection that stood so long makes the pauses short again
-    at_once: float = 5.0  # a close within this, before any message, is a refusal
-    settled: float = 1.0  # a connection that stands so long is told as connected
-    ping: float = 20.0
-    pong: float = 20.0
-    ping_ours: float = 10.0  # with `pong_ours` less than what a relay waits before others get our messages
-    pong_ours: float = 10.0
-    hold: float = 300.0  # how long is held what the core can't take and nobody else may get
-    again: float = 1.0  # pause before the core is asked again, doubling
-    again_most: float = 15.0
-
-
 class SocketFeeder:
     """Connects, consumes, reconnects."""
 
@@ -77,8 +58,9 @@ class SocketFeeder:
         clock: Clock,
         *,
         bus: Bus,
+        unsent: Unsent,
         dial: Dial | None = None,
-        patience: Patience = Patience(),
+        patience: Patience = USUAL,
     ) -> None:
         self._section = section
         self._intake = intake.lending(False)
@@ -93,17 +75,21 @@ class SocketFeeder:
         self._callbacks = Callbacks(self._dial, self._address)
         self._line: Line | None = None  # to a relay that wants to hear of settlements
         self._credit: int | None = None  # what the relay was told
-        self._held = 0
-        self._room = asyncio.Event()
+        self._holding = Holding(section.id, self._handle_given, self._callbacks.answer, unsent, patience, clock)
+        self._settled_one = asyncio.Event()
         self._under_way: dict[str, Lent] = {}  # the relay's messages
         self._settled: OrderedDict[str, frames.Settle] = OrderedDict()
         self._in_trouble = False
         self._ending = False
 
     async def run(self) -> None:
-        """Until cancelled; a relay gets back what waits then, what a historic broker gave ends in its own time."""
-        async with asyncio.TaskGroup() as work:  # a message outlives the connection that it came by
-            await self._keep_connected(work)
+        """Until cancelled; a relay gets back what waits then, the next run what a historic broker gave."""
+        try:
+            async with asyncio.TaskGroup() as work:  # a message outlives the connection that it came by
+                self._holding.resume(work)
+                await self._keep_connected(work)
+        finally:
+            self._holding.leave()
 
     async def _keep_connected(self, work: asyncio.TaskGroup) -> None:
         patience = self._patience
@@ -151,7 +137,7 @@ class SocketFeeder:
         began = self._clock.monotonic()
         greeted = False
         while True:
-            await self._have_room()
+            await self._holding.have_room()
             try:
                 octets = await line.receive()
             except Gone as gone:
@@ -166,32 +152,8 @@ class SocketFeeder:
                 await line.send(frames.registration(self._section.channel))
             elif request is None or not _for_others(request):
                 for body in frames.items(octets, request):
-                    self._held += 1
-                    work.create_task(self._hold(body))
+                    self._holding.take(body, work)
             greeted = True
-
-    async def _have_room(self) -> None:
-        while self._held >= MOST_HELD:
-            self._room.clear()
-            await self._room.wait()
-
-    async def _hold(self, body: bytes) -> None:
-        """Bring a message of a historic broker to its end: there is nobody to give it back to."""
-        pause = Backoff(self._patience.again, self._patience.again_most)
-        came = self._clock.monotonic()
-        try:
-            while True:
-                handled = await self._handle(self._intake, Delivery(body))
-                if handled.verdict is not Verdict.NOT_NOW:
-                    break
-                if self._clock.monotonic() - came >= self._patience.hold:
-                    _log.error("feeder %s: a message was given up, not sent: %s", self._section.id, handled.reason)
-                    break
-                await asyncio.sleep(pause.next())
-        finally:
-            self._held -= 1
-            self._room.set()
-        await self._callbacks.answer(handled)
 
     async def _acknowledged(self, line: Line, work: asyncio.TaskGroup) -> None:
         self._line, self._credit = line, None
@@ -220,8 +182,8 @@ class SocketFeeder:
                 await line.send(frames.dump(frames.Consume(credit=0)))
                 self._withdraw_all()
                 while self._under_way:
-                    self._room.clear()
-                    await self._room.wait()
+                    self._settled_one.clear()
+                    await self._settled_one.wait()
         with suppress(Gone, TimeoutError):
             async with asyncio.timeout(1.0):
                 for lent in [lent for lent in self._under_way.values() if lent.begun]:
@@ -252,7 +214,7 @@ class SocketFeeder:
             await self._answer(lent.settlement(handled))
         finally:
             del self._under_way[delivered_id]
-            self._room.set()
+            self._settled_one.set()
         for one in handled:
             await self._callbacks.answer(one)
 
@@ -266,6 +228,9 @@ class SocketFeeder:
             if self._line is not None:
                 await self._line.send(frames.dump(settle))
                 await self._grant()
+
+    async def _handle_given(self, delivery: Delivery) -> Handled:
+        return await self._handle(self._intake, delivery)
 
     async def _handle_lent(self, delivery: Delivery, began: Callable[[str], None]) -> Handled:
         return await self._handle(self._lent_intake, delivery, began)
@@ -294,7 +259,7 @@ class SocketFeeder:
                 async with asyncio.timeout(within):
                     await line.ping()
             except TimeoutError:
-                if self._held < MOST_HELD:
+                if not self._holding.full:
                     _log.warning("feeder %s: the broker did not answer a ping", self._section.id)
                     line.abort()
                     return

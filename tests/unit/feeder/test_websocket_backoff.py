@@ -10,6 +10,7 @@ from otpbroker.config.feeder_websocket import WebsocketFeeder
 from otpbroker.errors import Unavailable
 from otpbroker.events import Bus, FeederState
 from otpbroker.feeder.line import Gone, refused
+from otpbroker.feeder.unsent import Unsent
 from otpbroker.feeder.websocket import SocketFeeder
 from virtual_run import in_virtual_time, now
 from virtual_time import VirtualClock
@@ -58,13 +59,15 @@ class Broker:
 async def hours(broker: Broker, number: float) -> list[tuple[FeederState, str]]:
     """What the feeder told meanwhile."""
     told: list[tuple[FeederState, str]] = []
+    clock = VirtualClock().clock
     feeder = SocketFeeder(
         SECTION,
         FakeIntake(),
         lambda state, detail: told.append((state, detail)),
         lambda: 1,
-        VirtualClock().clock,
+        clock,
         bus=Bus(),
+        unsent=Unsent(clock),
         dial=broker.dial,
     )
     task = asyncio.create_task(feeder.run())

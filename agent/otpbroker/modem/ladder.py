@@ -27,7 +27,7 @@ class Rung:
 
 LADDER = (
     Rung(RecoveryStep.RESYNC, _RESYNC, "drain what it says, ESC for an open prompt, AT until it answers"),
-    Rung(RecoveryStep.RADIO, _RESYNC + 2 * patience("+CFUN"), "AT+CFUN=4, AT+CFUN=1: off the network and back"),
+    Rung(RecoveryStep.RADIO, 2 * (_RESYNC + patience("+CFUN")), "AT+CFUN=4, AT+CFUN=1: off the network and back"),
     Rung(RecoveryStep.REOPEN, 2.0 + 5.0 + _RESYNC, "close the port, open it, AT until it answers"),
     Rung(
         RecoveryStep.USB_RESET, 30.0, "take its device from the drivers and give it back, until its port is there"

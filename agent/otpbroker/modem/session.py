@@ -232,7 +232,8 @@ class Session:
         await startup.identify()
         self._predecessor.identified(startup.imei)
         lock = SimLock(self._at, startup.dialect, self._config, self._shared.pins)
-        await Unlocking(lock, startup, self._board, self._pause).run(self._confirm, self._health.cured)
+        unlocking = Unlocking(lock, startup, self._board, self._pause, self._wake_radio)
+        await unlocking.run(self._confirm, self._health.cured)
         await startup.read_sim()
         self._confirm(self._iccid, self._board.status.imsi)
         await startup.watch_registration()
@@ -240,6 +241,7 @@ class Session:
             self._health.cured()  # it answers; what it waits for is a network
             self._board.update(state=ModemState.STARTING, detail=self._registration.worry)
             if not await self._pause(_RECHECK):
+                await self._wake_radio()
                 await startup.read_registration()
         self._detail = await startup.prepare()
         await self._incoming.begin(startup.dialect)
@@ -255,6 +257,11 @@ class Session:
         self._predecessor.over()
         self._restarted = False
         self._settle()
+
+    async def _wake_radio(self) -> None:
+        """A modem in flight mode can't be asked to look for a network by anything else."""
+        if await self._startup.wake_radio():
+            self._start_signs.expect()
 
     def _confirm(self, iccid: str, imsi: str = "") -> None:
         """Another SIM than the configured one gets no PIN and sends nothing. Raises `Unavailable`."""
@@ -288,6 +295,8 @@ class Session:
         """A silence shows in the conversation, which is out of step then: no message is to wait for more here."""
         try:
             await self._startup.heartbeat()
+            if not self._registration.registered:
+                await self._wake_radio()
         except AtTimeout as silence:
             self._why = str(silence)
         self._health.review()

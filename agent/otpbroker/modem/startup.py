@@ -1,5 +1,7 @@
 """From an open port to a modem that can send: each step of the conversation, and what it finds out."""
 
+import asyncio
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
@@ -7,10 +9,16 @@ from typing import Any
 from otpbroker.config.model import ModemSection
 from otpbroker.modem import answers
 from otpbroker.modem.at import AtConversation
+from otpbroker.modem.backoff import Backoff
 from otpbroker.modem.dialect import GENERIC, Dialect, dialect_of
 from otpbroker.modem.registration import Registration
 from otpbroker.modem.results import AtError, AtTimeout, quoted
 from otpbroker.modem.timeouts import QUIET
+
+log = logging.getLogger(__name__)
+
+_FULL = 1  # <fun> of +CFUN: full functionality
+_WAKE_LEAST, _WAKE_MOST = 2.0, 900.0  # seconds between AT+CFUN=1: a SIM may be busy, a search is not to begin anew
 
 
 class Startup:
@@ -36,6 +44,8 @@ class Startup:
         self._told_of_changes = False  # +CREG=1 is in force, unless the modem has restarted since
         self._iccid = ""
         self._centres: dict[str, str] = {}  # by ICCID: SIM900 forgets it (gammu issue 195)
+        self._wakes = Backoff(_WAKE_LEAST, _WAKE_MOST)
+        self._next_wake = 0.0  # on the loop's clock
 
     async def identify(self) -> None:
         """Echo off, errors as numbers, who made it."""
@@ -61,11 +71,38 @@ class Startup:
         A modem that stays is waited for when the answer to a message is `owed` for so many seconds (ADR 0011).
         Raises `AtError` when it does not come back.
         """
-        if await self._accepted("AT+CFUN=4"):
+        until = asyncio.get_running_loop().time() + owed
+        left: bool | None = True
+        try:
+            await self._at.command("AT+CFUN=4")
+        except AtError:
+            left = False
+        except AtTimeout:  # it may have left all the same, or leave yet
+            left = None
+            await self._at.resync()
+        if left is not False:
             await self._at.command("AT+CFUN=1")
-        elif owed:
-            await self._at.late_answer("+CMGS", owed)
+        if not left and owed:
+            await self._at.late_answer("+CMGS", until - asyncio.get_running_loop().time())
         await self._at.resync(QUIET)
+
+    async def wake_radio(self) -> bool:
+        """Whether it was off the network by command and was told to come back (27.007 section 8.2).
+
+        Whoever sent it off may be gone: a process before this one, or a step of the ladder that was cut short. One
+        that stays is told again, after longer and longer times.
+        """
+        answer = await self.ask("AT+CFUN?")
+        level = answers.number(answer, "+CFUN:")
+        now = asyncio.get_running_loop().time()
+        if level == _FULL:
+            self._wakes.reset()
+        if level in {None, _FULL} or now < self._next_wake:
+            return False
+        log.info("the modem with IMEI ...%s is in flight mode: told to come back", self.imei[-4:])
+        await self.ask("AT+CFUN=1")
+        self._next_wake = now + self._wakes.next()
+        return True
 
     async def read_iccid(self) -> str:
         """The SIM's own number, readable before the PIN on most modems; "" if not."""

@@ -16,15 +16,23 @@ _BLOCKED = 60.0  # between looks at a SIM that needs hands: only a question, nev
 
 
 class Unlocking:
-    """`pause` waits so many seconds, less when something happens."""
+    """`pause` waits so many seconds, less when something happens; `wake` looks after the radio, without which some
+    modems don't read the SIM.
+    """
 
     def __init__(
-        self, lock: SimLock, startup: Startup, board: StatusBoard, pause: Callable[[float], Awaitable[bool]]
+        self,
+        lock: SimLock,
+        startup: Startup,
+        board: StatusBoard,
+        pause: Callable[[float], Awaitable[bool]],
+        wake: Callable[[], Awaitable[None]],
     ) -> None:
         self._lock = lock
         self._startup = startup
         self._board = board
         self._pause = pause
+        self._wake = wake
 
     async def run(self, confirm: Callable[[str], None], on_blocked: Callable[[], None]) -> None:
         """Return when the SIM is usable, for as long as that takes.
@@ -32,6 +40,7 @@ class Unlocking:
         `confirm` is told the ICCID before a PIN is given, and may raise; `on_blocked` that the SIM needs hands.
         """
         while True:
+            await self._wake()
             iccid = await self._startup.read_iccid()
             confirm(iccid)
             state = await self._lock.state()

@@ -161,5 +161,5 @@ def test_the_rungs_say_how_long_they_take_by_what_they_wait_for() -> None:
     assert all(len(rung.what) > 20 for rung in LADDER)
     resync = sum(RESYNC_TRIES) + RESYNC_LIMIT
     assert SECONDS[RESYNC] == resync
-    assert SECONDS[RADIO] == resync + 2 * TIMEOUTS["+CFUN"].seconds
+    assert SECONDS[RADIO] == 2 * (resync + TIMEOUTS["+CFUN"].seconds)
     assert SECONDS[REOPEN] == link.CLOSE_LIMIT + link.OPEN_LIMIT + resync

@@ -362,7 +362,7 @@ async def test_what_is_no_pdu_never_reaches_the_wire(pdu: str) -> None:
     async with Desk(wire).ready() as modem:
         assert await modem.send(Sms("id", (pdu,), now() + 60), more=False) == Refused("invalid-pdu", Retry.NEVER)
         assert wire.pdus == []
-        assert not [line for line in wire.lines if "CFUN" in line or "CMGS" in line]
+        assert not [line for line in wire.lines if "CFUN=" in line or "CMGS" in line]
         assert modem.ready
 
 

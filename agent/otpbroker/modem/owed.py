@@ -21,6 +21,11 @@ class OwedAnswers:
         """How much longer it may come; 0.0 when none is owed."""
         return max(0.0, self._until.get(port, 0.0) - self._now())
 
+    def age(self, port: str) -> float:
+        """Seconds since the PDU whose answer is owed; 0.0 when none is."""
+        owed = self.seconds(port)
+        return LONGEST_AIR - owed if owed else 0.0
+
     def moved(self, port: str, to: str) -> None:
         """The same modem is on another port now, and was not without power meanwhile."""
         if port != to and (until := self._until.pop(port, None)) is not None:

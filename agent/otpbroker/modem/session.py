@@ -364,6 +364,8 @@ class Session:
             self._board.update(signal_dbm=answers.signal_dbm(line))
         elif self._predecessor.hears(line):
             self._attention.set()
+        elif line.startswith("+CMGS:"):
+            self._late_answer_heard()
         elif line.startswith("+CUSD:"):
             self._heard_ussd(line)
         elif line.startswith("+CPIN:"):
@@ -381,6 +383,12 @@ class Session:
         if not self._engaged:
             self._settle()
         self._attention.set()
+
+    def _late_answer_heard(self) -> None:
+        """To a message that is `unknown` already, and stays that: its end may still be missing."""
+        if seconds := self._owed.age(self._port):
+            log.info("modem %s answered to a message after %.0f seconds, too late", self._config.id, seconds)
+            self._air.late(seconds)
 
     def _card_heard(self, *, ready: bool) -> None:
         if ready and self._transmitter is not None:

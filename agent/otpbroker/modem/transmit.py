@@ -17,23 +17,42 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED = 50
 _LEAST_LIMIT = 10.0  # seconds; a network that is asked again after that is asked twice
+_RECENT = 20  # PDUs, of which ...
+_DOUBTS = 2  # ... so many without an answer in time are no accident
 
 
 class AirTimes:
-    """How long this modem took between the PDU and the answer, and so how long to wait for the next one."""
+    """How long this modem took between the PDU and the answer, and so how long to wait for the next one.
+
+    What is not answered in time has no time of its own, and says either that the network got slower or that the
+    modem hangs: so it lengthens the wait, but never beyond that for a modem of which nothing is known.
+    """
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
+        self._doubts: deque[bool] = deque(maxlen=_RECENT)
 
     def add(self, seconds: float) -> None:
+        """An answer came in time."""
         self._seconds.append(seconds)
+        self._doubts.append(False)
+
+    def missed(self) -> None:
+        """None did."""
+        self._doubts.append(True)
+
+    def late(self, seconds: float) -> None:
+        """One that was missed came after all: it is the network that is slow."""
+        self._seconds.append(seconds)
+        self._doubts.append(True)
 
     def limit(self, first: float) -> float:
-        """Four times the 95th percentile, within bounds; `first` as long as nothing is known."""
+        """Four times the 95th percentile, within bounds; `first` while it is not known, at least that in doubt."""
         if not self._seconds:
             return first
         ordered = sorted(self._seconds)
-        return min(LONGEST_AIR, max(_LEAST_LIMIT, 4 * ordered[int(0.95 * (len(ordered) - 1))]))
+        known = min(LONGEST_AIR, max(_LEAST_LIMIT, 4 * ordered[int(0.95 * (len(ordered) - 1))]))
+        return max(known, first) if sum(self._doubts) >= _DOUBTS else known
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +148,8 @@ class Transmitter:
         reference = number(failure.lines, "+CMGS:")
         if reference is not None:
             return Unknown(cause, (*references, reference))
+        if not isinstance(failure, Restarted):
+            self._air.missed()
         self.unanswered_since = begun
         return Unknown(cause, references)
 

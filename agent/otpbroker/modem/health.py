@@ -78,6 +78,14 @@ class Health:
     def impossible(self, step: RecoveryStep) -> RecoveryStep:
         """This modem can't be helped that way: the next step, which begins."""
         self._ladder.impossible(step)
+        return self._instead()
+
+    def skip(self, step: RecoveryStep) -> RecoveryStep:
+        """Not now: the next step, which begins."""
+        self._ladder.skip(step)
+        return self._instead()
+
+    def _instead(self) -> RecoveryStep:
         self._step = None
         self._show(tries=max(0, self._health.tries - 1))
         following = self._ladder.next(self._fault)

@@ -78,6 +78,7 @@ class Ladder:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._impossible: set[RecoveryStep] = set()
+        self._skipped: set[RecoveryStep] = set()  # since the last step that was taken
         self._rest = Backoff(_REST_LEAST, _REST_MOST)
         self._at = -1  # the rung that was reached; -1: none
         self._open = False  # an incident is
@@ -97,6 +98,8 @@ class Ladder:
             self._begin()
         elif not self._skipping:
             self._productive = False
+        if not self._skipping:
+            self._skipped.clear()
         self._skipping = False
         first = _STEPS.index(_FIRST[fault])
         step = self._above(max(first, self._after_rest(fault)), fault)
@@ -109,6 +112,11 @@ class Ladder:
     def impossible(self, step: RecoveryStep) -> None:
         """There is no such step for this modem: it is left out from now on. Ask for the `next` one."""
         self._impossible.add(step)
+        self._skipping = True
+
+    def skip(self, step: RecoveryStep) -> None:
+        """It can't be taken now, and is left out until another one was taken. Ask for the `next` one."""
+        self._skipped.add(step)
         self._skipping = True
 
     def reached(self, step: RecoveryStep) -> bool:
@@ -154,5 +162,5 @@ class Ladder:
         return self._at if fault is Fault.REFUSING else _STEPS.index(RecoveryStep.USB_RESET)
 
     def _above(self, rung: int, fault: Fault) -> RecoveryStep:
-        left_out = self._impossible | _USELESS.get(fault, frozenset())
+        left_out = self._impossible | self._skipped | _USELESS.get(fault, frozenset())
         return next(step for step in _STEPS[rung:] if step not in left_out)

@@ -178,9 +178,10 @@ class Modem:
             match step:
                 case RecoveryStep.QUARANTINE:
                     await self._rest()
-                case RecoveryStep.USB_RESET | RecoveryStep.PORT_POWER if not await self._power(step):
-                    step = self._health.impossible(step)
-                    continue
+                case RecoveryStep.USB_RESET | RecoveryStep.PORT_POWER:
+                    if (instead := await self._power(step)) is not None:
+                        step = instead
+                        continue
             step = await self._live()
 
     async def _rest(self) -> None:
@@ -191,18 +192,22 @@ class Modem:
             await self._pause(self._health.rest())
         self._board.update(state=ModemState.RECOVERING, detail=self._health.words)
 
-    async def _power(self, step: RecoveryStep) -> bool:
-        """Whether its USB device, or the port of its hub, was switched off and on."""
+    async def _power(self, step: RecoveryStep) -> RecoveryStep | None:
+        """Its USB device, or the port of its hub, off and on; what is to be done instead where that can't be."""
         usb, socket = self._shared.usb_power, self._place.usb
         if not socket:
-            return False
+            return self._health.impossible(step)
         self._due_back = asyncio.get_running_loop().time() + SECONDS[step]
-        done = await (usb.reset(socket) if step is RecoveryStep.USB_RESET else usb.cycle(socket))
-        if done:
-            self._health.was_reset()
-        else:
+        try:
+            done = await (usb.reset(socket) if step is RecoveryStep.USB_RESET else usb.cycle(socket))
+        except Unavailable:
             self._due_back = None
-        return done
+            return self._health.skip(step)
+        if not done:
+            self._due_back = None
+            return self._health.impossible(step)
+        self._health.was_reset()
+        return None
 
     async def _live(self) -> RecoveryStep:
         """From finding the port to losing the modem; what is to be done next."""

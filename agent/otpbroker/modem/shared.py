@@ -76,14 +76,17 @@ def anybody(_section: ModemSection, _identity: Identity) -> None:
 
 
 class UsbPower(Protocol):
-    """What can be done to a modem's USB device from outside; sockets are named as in /sys/bus/usb/devices."""
+    """What can be done to a modem's USB device from outside; sockets are named as in /sys/bus/usb/devices.
+
+    False: it can't be done here. Both raise `Unavailable` for what can't be done now.
+    """
 
     async def reset(self, socket: str) -> bool:
-        """Take the device in this socket from its drivers and give it back to them. False: can't here."""
+        """Take the device in this socket from its drivers and give it back to them."""
         ...
 
     async def cycle(self, socket: str) -> bool:
-        """Power of its hub port off and on, where the hub can. False: can't here."""
+        """Power of its hub port off and on, where the hub can."""
         ...
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from otpbroker.device.usb_power import UsbPowerHelper
+from otpbroker.errors import Unavailable
 
 
 @asynccontextmanager
@@ -25,16 +26,37 @@ async def helper(path: Path, answer: bytes | None) -> AsyncIterator[list[bytes]]
         yield asked
 
 
-@pytest.mark.parametrize(
-    ("answer", "done"),
-    [(b"OK\n", True), (b"NO usb-no-modem a keyboard\n", False), (b"OKAY\n", False), (None, False)],
-)
-async def test_only_its_ok_counts(tmp_path: Path, answer: bytes | None, done: bool) -> None:
-    async with helper(tmp_path / "s", answer) as asked:
+async def test_its_ok_is_that_it_was_done(tmp_path: Path) -> None:
+    async with helper(tmp_path / "s", b"OK\n") as asked:
         usb = UsbPowerHelper(tmp_path / "s")
-        assert await usb.reset("1-1.2") is done
-        assert await usb.cycle("1-1.2") is done
+        assert await usb.reset("1-1.2")
+        assert await usb.cycle("1-1.2")
     assert asked == [b"reset 1-1.2\n", b"cycle 1-1.2\n"]
+
+
+async def test_what_no_other_time_would_change_can_not_be_done_here(tmp_path: Path) -> None:
+    async with helper(tmp_path / "s", b"NO no-port-power the port of 1-1.2 can't be switched\n"):
+        assert not await UsbPowerHelper(tmp_path / "s").cycle("1-1.2")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"NO usb-too-often 1-1.2 was reset a moment ago\n", "usb-too-often"),
+        (b"NO usb-absent there is nothing in 1-1.2\n", "usb-absent"),
+        (b"NO usb-no-modem what is in 1-1.2 has no serial port\n", "usb-no-modem"),  # back as a disk, say
+        (b"NO usb-in-use a file system is mounted\n", "usb-in-use"),
+        (b"NO usb-failed Input/output error\n", "usb-failed"),
+        (b"OKAY\n", "usb-no-answer"),
+        (None, "usb-no-answer"),
+    ],
+)
+async def test_all_else_can_not_be_done_now(tmp_path: Path, answer: bytes | None, code: str) -> None:
+    async with helper(tmp_path / "s", answer):
+        for act in (UsbPowerHelper(tmp_path / "s").reset, UsbPowerHelper(tmp_path / "s").cycle):
+            with pytest.raises(Unavailable) as error:
+                await act("1-1.2")
+            assert error.value.code == code
 
 
 async def test_where_there_is_no_helper_nothing_can_be_reset(tmp_path: Path) -> None:
@@ -49,5 +71,6 @@ async def test_a_helper_that_says_nothing_is_given_up(tmp_path: Path) -> None:
         writer.close()
 
     async with await asyncio.start_unix_server(hang, tmp_path / "s"):
-        assert await UsbPowerHelper(tmp_path / "s", patience=0.05).reset("1-1.2") is False
+        with pytest.raises(Unavailable, match="no answer"):
+            await UsbPowerHelper(tmp_path / "s", patience=0.05).reset("1-1.2")
         released.set()

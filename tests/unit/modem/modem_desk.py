@@ -41,12 +41,13 @@ class Late:
 
 
 class FakeUsbPower:
-    """Fits `UsbPower`: what was asked for, and which modem it makes well."""
+    """Fits `UsbPower`: what was asked for, and which modem it makes well; the next `refusals` can't be done now."""
 
     def __init__(self, *, resets: bool = True, cycles: bool = True) -> None:
         self.resets, self.cycles = resets, cycles
         self.asked: list[tuple[RecoveryStep, str]] = []
         self.heals: dict[RecoveryStep, ScriptedModem] = {}
+        self.refusals = 0
 
     async def reset(self, socket: str) -> bool:
         return await self._act(RecoveryStep.USB_RESET, socket, self.resets)
@@ -57,6 +58,9 @@ class FakeUsbPower:
     async def _act(self, step: RecoveryStep, socket: str, can: bool) -> bool:
         self.asked.append((step, socket))
         await asyncio.sleep(1)
+        if self.refusals:
+            self.refusals -= 1
+            raise Unavailable("usb-too-often", "it was reset a moment ago")
         if can and step in self.heals:
             self.heals[step].answers = dict(ScriptedModem().answers)
         return can

@@ -119,6 +119,25 @@ def test_a_step_that_cannot_be_is_left_out_from_then_on(bench: Bench) -> None:
     assert bench.fails(Fault.DEAF, Fault.DEAF, Fault.DEAF) == [QUARANTINE] * 3
 
 
+def test_a_step_that_cannot_be_now_is_left_out_this_once(bench: Bench) -> None:
+    assert bench.fails(Fault.DEAF, Fault.DEAF) == [REOPEN, USB_RESET]
+    bench.ladder.skip(USB_RESET)
+    assert bench.fails(Fault.DEAF) == [PORT_POWER]
+    bench.ladder.skip(PORT_POWER)
+    assert bench.fails(*[Fault.DEAF] * 4) == [QUARANTINE, USB_RESET, PORT_POWER, QUARANTINE]
+
+
+def test_steps_that_cannot_be_now_are_not_asked_for_in_a_circle(bench: Bench) -> None:
+    """Though a modem that sends between its faults would be spared the quarantine."""
+    bench.fails(Fault.SILENT)
+    bench.works(10, sent=True)
+    assert bench.fails(Fault.DEAD_PORT) == [USB_RESET]
+    bench.ladder.skip(USB_RESET)
+    assert bench.fails(Fault.DEAD_PORT) == [PORT_POWER]
+    bench.ladder.skip(PORT_POWER)
+    assert bench.fails(Fault.DEAD_PORT, Fault.DEAD_PORT) == [QUARANTINE, USB_RESET]
+
+
 def test_a_productive_modem_is_spared_the_quarantine_where_nothing_lies_below_it(bench: Bench) -> None:
     for step in (USB_RESET, PORT_POWER):
         bench.ladder.impossible(step)

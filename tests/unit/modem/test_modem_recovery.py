@@ -84,6 +84,23 @@ async def test_without_the_means_the_steps_of_the_bus_are_left_out(socket: str |
         assert len(bus.asked) == (2 if socket else 0)  # what can't be is not asked again
 
 
+@pytest.mark.parametrize("step", [USB_RESET, PORT_POWER])
+@in_virtual_time
+async def test_a_step_of_the_bus_that_cannot_be_now_is_tried_in_the_next_round(step: RecoveryStep) -> None:
+    bus = FakeUsbPower()
+    bus.refusals = 2
+    wire = deaf()
+    bus.heals[step] = wire
+    desk = Desk(wire, usb="1-1.2", usb_power=bus)
+    async with desk.running() as modem:
+        await desk.until(lambda: modem.status.state is ModemState.QUARANTINED, 120)
+        health = modem.status.health
+        assert ([taken.step for taken in health.incidents[0].steps], health.tries) == ([REOPEN], 2)
+        assert health.resets == 0
+        await desk.until(lambda: modem.ready, 240)
+        assert modem.status.health.incidents[0].cured_by is step
+
+
 @in_virtual_time
 async def test_a_device_that_does_not_come_back_is_given_the_next_step() -> None:
     bus = FakeUsbPower()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from otpbroker.errors import Unavailable
 from otpbroker.modem.simulator.modem import SimulatedModem
 from otpbroker.modem.simulator.port import PtyPort
 from otpbroker.modem.usb import Tty, UsbDevice
@@ -124,9 +125,12 @@ class SimulatedBus:
             each.again(socket)
 
     async def reset(self, socket: str) -> bool:
-        """The device leaves and comes back, and if its firmware hung it works again. False: there is none."""
+        """The device leaves and comes back, and if its firmware hung it works again.
+
+        Raises `Unavailable` if there is none.
+        """
         if socket not in self._sockets:
-            return False
+            raise Unavailable("usb-absent", f"there is nothing in {socket}")
         self._sockets[socket].modem.change(silent=False, mute=False)
         self.renumber([socket])
         return True

@@ -192,7 +192,7 @@ class Roster:
             if verdict is None:
                 continue
             record = before.get(device.socket)
-            if record is not None and _same_plug(record.device, device):
+            if record is not None and self._same_plug(record, device):
                 del before[device.socket]
                 record.device, record.verdict = device, verdict
             else:
@@ -203,6 +203,19 @@ class Roster:
             if gone.asking is not None:
                 gone.asking.cancel()
         self._reconsider()
+
+    def _same_plug(self, record: _Record, device: UsbDevice) -> bool:
+        """Whether it was not replugged: the port that it answers on, or that a section names, stays as it was.
+
+        Links, network cards, drives and other ports may come later. What answers nowhere is looked at anew then.
+        """
+        old = record.device
+        if (old.vendor, old.product, old.serial) != (device.vendor, device.product, device.serial):
+            return False
+        paths = (record.port, *(section.port for section in self._sections if section.port))
+        used = {(tty.path, tty.interface) for path in paths if (tty := old.tty(path))}
+        now = {(tty.path, tty.interface) for tty in device.ttys}
+        return used <= now if used else old.ttys == device.ttys
 
     def _reconsider(self) -> None:
         """Who is who now, who is to be asked, and everybody told."""
@@ -345,11 +358,6 @@ class Roster:
 
 # The later, the more it says about why a device does not answer.
 _TELLING = ("", "silent", "denied", "busy")
-
-
-def _same_plug(old: UsbDevice, new: UsbDevice) -> bool:
-    """Whether it was not replugged; network cards and drives may come later than ports."""
-    return (old.vendor, old.product, old.serial, old.ttys) == (new.vendor, new.product, new.serial, new.ttys)
 
 
 def _told(record: _Record) -> FoundModem:

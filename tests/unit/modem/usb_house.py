@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from modem_desk import Late
 from scripted_modem import ANSWERS, ScriptedModem
@@ -123,6 +124,11 @@ class UsbHouse:
         (stick,) = [self.wires[tty.path] for tty in self.plugged[socket].ttys if self.wires[tty.path]]
         self.unplug(socket)
         return self.plug(to, stick)
+
+    def tell(self, socket: str, **changes: object) -> None:
+        """Udev has more, or something else, to say of what is in the socket."""
+        self.plugged[socket] = replace(self.plugged[socket], **changes)  # type: ignore[arg-type] # fields by name
+        self._told()
 
     def __getitem__(self, modem_id: str) -> Modem:
         return next(sender for sender in self.fleet.senders if sender.config.id == modem_id)

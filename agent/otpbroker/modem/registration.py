@@ -24,6 +24,7 @@ class Registration:
 
     def __init__(self) -> None:
         self._domains: dict[str, str] = {}
+        self.changes = 0  # of the word: behind each may be another network
 
     def note(self, line: str) -> bool:
         """Whether the line was about registration."""
@@ -34,7 +35,9 @@ class Registration:
         # An answer begins with <n>, then <stat>; an unsolicited line with <stat>, then perhaps a quoted <lac>.
         second = line.partition(",")[2].lstrip()
         stat = values[1] if len(values) > 1 and second[:1].isdigit() else values[0] if values else ""
+        before = self.word
         self._domains[code] = _WORDS.get(stat, "none")
+        self.changes += self.word != before
         return True
 
     @property

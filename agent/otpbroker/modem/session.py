@@ -239,7 +239,7 @@ class Session:
         await startup.watch_registration()
         while not self._registration.registered:
             self._health.cured()  # it answers; what it waits for is a network
-            self._board.update(state=ModemState.STARTING, detail=self._registration.worry)
+            self._board.update(state=ModemState.STARTING, detail=self._registration.worry, operator="")
             if not await self._pause(_RECHECK):
                 await self._wake_radio()
                 await startup.read_registration()
@@ -295,6 +295,7 @@ class Session:
         """A silence shows in the conversation, which is out of step then: no message is to wait for more here."""
         try:
             await self._startup.heartbeat()
+            await self._startup.follow_operator()
             if not self._registration.registered:
                 await self._wake_radio()
         except AtTimeout as silence:

@@ -20,6 +20,11 @@ log = logging.getLogger(__name__)
 _FULL = 1  # <fun> of +CFUN: full functionality
 _WAKE_LEAST, _WAKE_MOST = 2.0, 900.0  # seconds between AT+CFUN=1: a SIM may be busy, a search is not to begin anew
 
+_NAME_LEAST, _NAME_MOST = (
+    60.0,
+    900.0,
+)  # seconds between questions for the operator, who may tell of itself late or never
+
 
 class Startup:
     """The steps, in their order; `tell` takes the fields of the snapshot as they become known.
@@ -46,6 +51,9 @@ class Startup:
         self._centres: dict[str, str] = {}  # by ICCID: SIM900 forgets it (gammu issue 195)
         self._wakes = Backoff(_WAKE_LEAST, _WAKE_MOST)
         self._next_wake = 0.0  # on the loop's clock
+        self._names = Backoff(_NAME_LEAST, _NAME_MOST)
+        self._next_name = 0.0
+        self._named_at = 0  # the registration's changes when the operator was read
 
     async def identify(self) -> None:
         """Echo off, errors as numbers, who made it."""
@@ -162,7 +170,19 @@ class Startup:
             self._tell(signal_dbm=answers.signal_dbm(line))
 
     async def read_operator(self) -> None:
-        self._tell(operator=answers.operator(await self.ask("AT+COPS?")))
+        self._named_at = self._registration.changes
+        name = answers.operator(await self.ask("AT+COPS?"))
+        self._tell(operator=name)
+        pause = _NAME_MOST if name else self._names.next()
+        self._next_name = asyncio.get_running_loop().time() + pause
+
+    async def follow_operator(self) -> None:
+        """Read it again if the network may be another one, and else from time to time."""
+        changed = self._registration.changes != self._named_at
+        if changed:
+            self._names.reset()
+        if changed or asyncio.get_running_loop().time() >= self._next_name:
+            await self.read_operator()
 
     async def _service_centre(self) -> str:
         line = await self.ask("AT+CSCA?")

@@ -14,9 +14,12 @@ from otpbroker.modem.dialect import GENERIC, Dialect, dialect_of
 from otpbroker.modem.registration import Registration
 from otpbroker.modem.results import AtError, AtTimeout, quoted
 from otpbroker.modem.timeouts import QUIET
+from otpbroker.sms.ussd import Writing, write
 
 log = logging.getLogger(__name__)
 
+_UNICODE = "UCS2"
+_READABLE = ("IRA", "GSM")  # tried in turn
 _FULL = 1  # <fun> of +CFUN: full functionality
 _WAKE_LEAST, _WAKE_MOST = 2.0, 900.0  # seconds between AT+CFUN=1: a SIM may be busy, a search is not to begin anew
 
@@ -72,6 +75,21 @@ class Startup:
         self._tell(manufacturer=manufacturer, model=model, revision=revision, imei=self.imei)
         for command in self.dialect.start:
             await self.ask(command)
+        await self._make_readable()
+
+    async def _make_readable(self) -> None:
+        """Strings in characters (27.007 section 5.5): a USSD session that was cut off leaves them hexadecimal."""
+        if not await self._writes_units():
+            return
+        for charset in _READABLE:
+            # Some take it in the character set that is in force, others as it is.
+            for name in (write(charset, Writing.UCS2), charset):
+                if await self._accepted(f"AT+CSCS={quoted(name)}") and not await self._writes_units():
+                    return
+
+    async def _writes_units(self) -> bool:
+        charset = answers.value(await self.ask("AT+CSCS?")).upper()
+        return charset in {_UNICODE, write(_UNICODE, Writing.UCS2)}
 
     async def clear_air(self, owed: float) -> None:
         """Leave the network and come back (27.007 section 8.2): what was in the air is over.

@@ -38,6 +38,7 @@ class Dialect:
     # never a line that the family says at other times too, as Huawei's ^BOOT: a message's fate hangs on it.
     restarted: tuple[str, ...] = ("RDY", "SMS Ready", "NORMAL POWER ")
     weak_power: tuple[str, ...] = ("UNDER-VOLTAGE",)
+    boot_number: tuple[str, ...] = ("^BOOT:",)  # said twice a minute, the number is the boot's (gammu issue 393)
     iccid: tuple[str, ...] = ("AT+CCID", "AT+ICCID", "AT^ICCID?", "AT+QCCID")
     pin_tries: tuple[tuple[str, str], ...] = (  # command, and where the SIM PIN's tries left stand in the answer
         ('AT+CPINR="SIM PIN"', r"\+CPINR: ?\"?SIM PIN\"?,(\d+)"),
@@ -54,14 +55,13 @@ class Dialect:
 
     @property
     def known_codes(self) -> tuple[str, ...]:
-        return _COMMON_CODES + self.codes + self.restarted + self.weak_power
+        return _COMMON_CODES + self.codes + self.restarted + self.weak_power + self.boot_number
 
 
 GENERIC = Dialect(
     "generic",
     codes=(
         "^RSSI:",
-        "^BOOT:",
         "^HCSQ:",
         "^MODE:",
         "^SIMST:",
@@ -79,7 +79,7 @@ DIALECTS = (
         manufacturer="huawei",
         start=("AT^CURC=0",),  # silences the ^RSSI and ^BOOT storms (gammu issues 146 and 393)
         codes=(
-            *("^RSSI:", "^BOOT:", "^HCSQ:", "^MODE:", "^SIMST:", "^SRVST:", "^DSFLOWRPT:", "^STIN:", "^NWTIME:"),
+            *("^RSSI:", "^HCSQ:", "^MODE:", "^SIMST:", "^SRVST:", "^DSFLOWRPT:", "^STIN:", "^NWTIME:"),
             *("^CSNR:", "^NDISSTAT:", "^RFSWITCH:", "^ANLEVEL:", "^LTERSRP:", "^EARST:", "^CERSSI:", "^SIMRESET:"),
         ),
         iccid=("AT^ICCID?", "AT+ICCID", "AT+CCID"),

@@ -57,6 +57,7 @@ class Health:
         self._incident_began = 0.0
         self._last_sign = -_SAME_SIGN
         self._signs: deque[float] = deque(maxlen=BROWNOUTS)
+        self._boot = ""  # the number of its last one, as far as it tells that
 
     @property
     def troubled(self) -> bool:
@@ -147,6 +148,7 @@ class Health:
             self._close(None)
         self._ladder.forget()
         self._refusals.clear()
+        self._boot = ""
 
     def rest(self) -> float:
         """Seconds of the quarantine that begins."""
@@ -154,7 +156,14 @@ class Health:
 
     def was_reset(self) -> None:
         """Its USB device or its hub port was."""
+        self._boot = ""
         self._show(resets=self._health.resets + 1)
+
+    def booted(self, number: str) -> None:
+        """It tells the number of its last boot, or ""; another one than before is a boot that nobody asked for."""
+        if number and self._boot not in {"", number}:
+            self.weak_power()
+        self._boot = number or self._boot
 
     def weak_power(self) -> None:
         """A sign of it; those of one moment count once."""

@@ -373,9 +373,7 @@ class Session:
             self._card_heard(ready=line.endswith(": READY"))
         elif line.startswith(self._startup.dialect.restarted):
             self._restart_heard()
-        elif line.startswith(self._startup.dialect.weak_power):
-            self._health.weak_power()
-        else:
+        elif not self._power_heard(line):
             code, colon, _ = line.partition(":")
             log.debug("modem %s: %s", self._config.id, code[:16] if colon else f"{len(line)} characters")
 
@@ -407,6 +405,17 @@ class Session:
         if not self._engaged:
             self._settle()
         self._attention.set()
+
+    def _power_heard(self, line: str) -> bool:
+        """Whether the line tells of the modem's power."""
+        dialect = self._startup.dialect
+        if line.startswith(dialect.weak_power):
+            self._health.weak_power()
+        elif line.startswith(dialect.boot_number):
+            self._health.booted(next(iter(answers.fields(line)), ""))
+        else:
+            return False
+        return True
 
     def _call_for_start(self, *, needed: bool) -> None:
         if needed and self._transmitter is not None:

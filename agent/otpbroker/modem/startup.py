@@ -22,11 +22,8 @@ _UNICODE = "UCS2"
 _READABLE = ("IRA", "GSM")  # tried in turn
 _FULL = 1  # <fun> of +CFUN: full functionality
 _WAKE_LEAST, _WAKE_MOST = 2.0, 900.0  # seconds between AT+CFUN=1: a SIM may be busy, a search is not to begin anew
-
-_NAME_LEAST, _NAME_MOST = (
-    60.0,
-    900.0,
-)  # seconds between questions for the operator, who may tell of itself late or never
+# Seconds between questions for the operator, who may tell its name late or never.
+_NAME_LEAST, _NAME_MOST = 60.0, 900.0
 
 
 class Startup:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -87,6 +87,7 @@ class Feeders:
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
         self._applying = asyncio.Lock()
+        self._acting: set[asyncio.Task[None]] = set()
 
     @property
     def statuses(self) -> tuple[FeederStatus, ...]:
@@ -119,37 +120,55 @@ class Feeders:
     async def act(self, feeder_id: str, what: Act) -> FeederStatus | None:
         """Start, stop or refresh (connect anew) a feeder until its entry changes or the agent restarts.
 
-        None: there is no such feeder.
+        Who does not wait for the end does not stop it. None: there is no such feeder. Raises `Rejected`.
         """
         kept = self._kept.get(feeder_id)
         if kept is None:
             return None
         match what:
             case "start":
-                await self._start(kept)
+                await self._finished(self._start(kept))
             case "stop":
-                await self._stop(kept, "stopped by hand")
+                await self._finished(self._stop(kept, "stopped by hand"))
             case "refresh":
-                if kept.task is None:
-                    raise Rejected("feeder-stopped", "the feeder is stopped", remedy="start it")
-                await self._stop(kept, "")
-                await self._start(kept)
+                await self._finished(self._refresh(kept))
         return kept.status
+
+    async def _finished(self, act: Coroutine[object, object, None]) -> None:
+        """Half an act is a feeder that is gone for good: it ends though its caller has gone."""
+        task = asyncio.create_task(act)
+        self._acting.add(task)
+        task.add_done_callback(self._acting.discard)
+        await asyncio.shield(task)
 
     async def _start(self, kept: _Kept) -> None:
         async with kept.changing:
-            if kept.task is None and self._kept.get(kept.section.id) is kept:
-                self._tell(kept, FeederState.CONNECTING, "")
-                kept.task = asyncio.create_task(self._run(kept), name=f"feeder {kept.section.id}")
+            self._begin(kept)
 
     async def _stop(self, kept: _Kept, detail: str) -> None:
         async with kept.changing:
-            task, kept.task = kept.task, None
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-            if self._kept.get(kept.section.id) is kept:
-                self._tell(kept, FeederState.STOPPED, detail)
+            await self._end(kept, detail)
+
+    async def _refresh(self, kept: _Kept) -> None:
+        async with kept.changing:
+            if kept.task is None:
+                raise Rejected("feeder-stopped", "the feeder is stopped", remedy="start it")
+            await self._end(kept, "")
+            self._begin(kept)
+
+    def _begin(self, kept: _Kept) -> None:
+        if kept.task is None and self._kept.get(kept.section.id) is kept:
+            self._tell(kept, FeederState.CONNECTING, "")
+            kept.task = asyncio.create_task(self._run(kept), name=f"feeder {kept.section.id}")
+
+    async def _end(self, kept: _Kept, detail: str) -> None:
+        if kept.task is not None:
+            kept.task.cancel()
+            # `gather` would cancel it a second time with its own caller, and cut short what it still ends.
+            await asyncio.wait({kept.task})
+            kept.task = None
+        if self._kept.get(kept.section.id) is kept:
+            self._tell(kept, FeederState.STOPPED, detail)
 
     async def _run(self, kept: _Kept) -> None:
         """A feeder whose `run` ends or raises has a defect; it is made and started again after a pause."""

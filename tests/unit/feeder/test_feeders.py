@@ -13,7 +13,7 @@ from otpbroker.config.feeder_rabbitmq import RabbitmqFeeder
 from otpbroker.errors import Rejected
 from otpbroker.events import FeederChanged, FeederState
 from otpbroker.feeder.delivery import Delivery
-from otpbroker.feeder.feeders import Feeders, Tell
+from otpbroker.feeder.feeders import Act, Feeders, Tell
 from otpbroker.feeder.intake import Intake
 
 TEXT = "the text of a message"
@@ -33,6 +33,7 @@ class Made:
     ended: list[str] = field(default_factory=list)
     breaking: set[str] = field(default_factory=set)
     tells: dict[str, Tell] = field(default_factory=dict)
+    drain: float = 0.0  # seconds that a feeder takes to end
 
     async def make(self, section: RabbitmqFeeder, intake: Intake, tell: Tell) -> "Running":
         assert intake.counts is not None
@@ -54,6 +55,7 @@ class Running:
         try:
             await asyncio.Event().wait()
         finally:
+            await asyncio.sleep(self.made.drain)
             self.made.ended.append(self.id)
 
 
@@ -119,6 +121,37 @@ async def test_stop_start_and_refresh(feeders: Feeders, made: Made) -> None:
         await settle()
     assert (states(feeders), made.runs) == ({"a": CONNECTED}, ["a", "a", "a"])
     assert await feeders.act("nobody", "start") is None
+
+
+@pytest.mark.parametrize(("what", "state"), [("refresh", CONNECTED), ("stop", STOPPED)])
+async def test_an_act_goes_on_when_its_caller_has_gone(
+    feeders: Feeders, made: Made, what: Act, state: FeederState
+) -> None:
+    made.drain = 5.0
+    await feeders.apply((section("a"),))
+    await settle()
+    caller = asyncio.create_task(feeders.act("a", what))
+    await asyncio.sleep(1)
+    caller.cancel()
+    await asyncio.sleep(2)
+    assert made.ended == [], "it has all its time to end"
+    await asyncio.sleep(3)
+    assert made.ended == ["a"]
+    assert states(feeders) == {"a": state}
+
+
+async def test_a_stop_during_a_refresh_is_the_last_word(feeders: Feeders, made: Made) -> None:
+    made.drain = 5.0
+    await feeders.apply((section("a"),))
+    await settle()
+    refreshing = asyncio.create_task(feeders.act("a", "refresh"))
+    await asyncio.sleep(1)
+    stopped = await feeders.act("a", "stop")
+    await refreshing
+    await settle()
+    assert stopped is not None
+    assert stopped.state is STOPPED
+    assert (states(feeders), made.runs, made.ended) == ({"a": STOPPED}, ["a", "a"], ["a", "a"])
 
 
 async def test_one_that_is_switched_off_can_be_started_for_now(feeders: Feeders, made: Made) -> None:

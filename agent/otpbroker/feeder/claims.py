@@ -69,7 +69,7 @@ class Known:
 
 
 class StreamClaims:
-    """Fits `intake.Claims`; lives as long as one connection. See `open`."""
+    """Fits `repetitions.Claims`; lives as long as one connection. See `open`."""
 
     def __init__(
         self, writer: Channel, reader: Channel, stream: str, me: Me, known: Known, patience: float

@@ -3,15 +3,15 @@
 import asyncio
 import hashlib
 import math
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from otpbroker.clock import Clock
 from otpbroker.errors import OtpBrokerError, Rejected, UnknownOutcome
+from otpbroker.feeder.array import LONGEST_HOLD, Ended, carry_out_all
 from otpbroker.feeder.delivery import (
     WORST_FIRST,
     Delivery,
@@ -23,6 +23,7 @@ from otpbroker.feeder.delivery import (
     verdict_of_error,
     with_times,
 )
+from otpbroker.feeder.repetitions import Claims, Repetitions
 from otpbroker.feeder.sealed_form import identity
 from otpbroker.messaging import wire
 from otpbroker.messaging.command import (
@@ -41,34 +42,10 @@ from otpbroker.messaging.message import Claim
 from otpbroker.messaging.outcome import OtpRequested, Outcome, Result, State
 from otpbroker.redact import mask_number
 
-# Seconds that a lent message may wait for a modem: RabbitMQ ends a channel that owes an answer for 30 minutes.
-LONGEST_HOLD = 900.0
-# Sealed commands but messages are known again for so many seconds, and the last so many of them.
-KEPT, MOST_KNOWN = 86_400.0, 10_000
-
 
 class Unseal(Protocol):
     def __call__(self, body: bytes) -> tuple[bytes, bool]:
         """Clear octets, and whether they were sealed; raises `Rejected`."""
-        ...
-
-
-class Claims(Protocol):
-    """What devices on one queue know of each other's messages, each under a key that all of them compute alike."""
-
-    async def earlier(self, key: str, *, certain: bool) -> Outcome | None:
-        """What somebody told of it: SENT, or UNKNOWN for what was begun; `certain`: all that was told before now.
-
-        Raises `Unavailable`.
-        """
-        ...
-
-    async def claim(self, key: str, message_id: str) -> bool:
-        """Tell that it is begun under our id; False when others may have it by now. Never raises."""
-        ...
-
-    async def settle(self, key: str, outcome: Outcome) -> None:
-        """Tell how it ended. Never raises."""
         ...
 
 
@@ -103,13 +80,6 @@ class _Given:
         return f"{self.delivery.message_id or ''}/{self.digest}/{place}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    verdict: Verdict
-    reason: str
-    answer: wire.Answer
-
-
 class Intake:
     """Hands the commands of one feeder to the core and waits for what becomes of them.
 
@@ -135,13 +105,16 @@ class Intake:
         self._sealed_only = sealed_only
         self._clock = clock
         self.counts: Counter[Verdict] = Counter()  # of what was handled
-        self._given_back: Counter[str] = Counter()  # bodies that went back to the broker, certainly unsent
-        self._acted: OrderedDict[str, float] = OrderedDict()  # sealed commands but messages, and when
+        self._repetitions = Repetitions()
         self._in_order = asyncio.Lock()  # a message that comes after an unblocking is not to pass it
 
     def withdraw(self, message_id: str) -> None:
         """Give a message up that waits for a modem; it ends as NOT_NOW."""
         self._core.withdraw(message_id)
+
+    def connected(self) -> None:
+        """A connection begins: its broker may have done anything with what went back to it before."""
+        self._repetitions.connected()
 
     def lending(self, lent: bool) -> "Intake":
         """The same way into the core, for a broker that turns out to keep its messages, or not to."""
@@ -172,15 +145,12 @@ class Intake:
         except Rejected as error:
             return Handled(Verdict.REFUSED, error.code, wire.refuse(error))
         digest = hashlib.sha256(delivery.body).hexdigest()[:32]
-        if delivery.redelivered and claims is None and self._given_back[digest] > 0:
-            # One like it was not sent and went back: it is that one, or stands for it.
-            self._given_back[digest] -= 1
+        key = f"{delivery.message_id or ''}/{digest}"
+        if delivery.redelivered and claims is None and self._repetitions.came_back(key):
             delivery = replace(delivery, redelivered=False)
         handled = await self._handle_opened(delivery, envelope, digest, sealed, claims, began)
         if handled.verdict is Verdict.NOT_NOW:
-            self._given_back[digest] += 1
-            if len(self._given_back) > MOST_KNOWN:
-                del self._given_back[next(iter(self._given_back))]
+            self._repetitions.went_back(key)
         return handled
 
     async def _handle_opened(
@@ -206,7 +176,7 @@ class Intake:
                 envelope.callback_topic or None,
                 envelope.callback_delay,
             )
-        all_ended = await self._carry_out_all(envelope.items, given)
+        all_ended = await carry_out_all(envelope.items, lambda item, place: self._carry_out(item, given, place))
         worst = min(all_ended, key=lambda ended: WORST_FIRST.index(ended.verdict))
         answers = [ended.answer for ended in all_ended]
         if sealed:
@@ -224,35 +194,15 @@ class Intake:
             raise Rejected("not-sealed", "this feeder takes encrypted messages alone")
         return clear, sealed
 
-    async def _carry_out_all(self, items: tuple[wire.Item, ...], given: _Given) -> list[_Ended]:
-        """All at once. What can't be now is tried again here once others could: else those would go twice.
-
-        After `LONGEST_HOLD`, or at its own end, it is refused.
-        """
-        ended: dict[int, _Ended] = {}
-        loop = asyncio.get_running_loop()
-        pause, until = 1.0, loop.time() + LONGEST_HOLD
-        while True:
-            left = [place for place in range(len(items)) if place not in ended]
-            results = await _together(*(self._carry_out(items[place], given, place) for place in left))
-            now = dict(zip(left, results, strict=True))
-            ended |= {place: end for place, end in now.items() if end.verdict is not Verdict.NOT_NOW}
-            if ended and loop.time() >= until:
-                return [ended.get(place) or _too_late(now[place]) for place in range(len(items))]
-            if len(ended) == len(items) or not ended:
-                return [ended.get(place) or now[place] for place in range(len(items))]
-            await asyncio.sleep(pause)
-            pause = min(30.0, pause * 2)
-
-    async def _carry_out(self, item: wire.Item, given: _Given, place: int) -> _Ended:
+    async def _carry_out(self, item: wire.Item, given: _Given, place: int) -> Ended:
         try:
             if isinstance(item.command, Rejected):
                 raise item.command
             result = await self._result(item.command, given, place)
         except OtpBrokerError as error:
-            return _Ended(*verdict_of_error(error, item.command), wire.answer(item, error))
+            return Ended(*verdict_of_error(error, item.command), wire.answer(item, error))
         judged = verdict_of(result, of_use_until_then=has_end(item.command, given.delivery))
-        return _Ended(*judged, wire.answer(item, result))
+        return Ended(*judged, wire.answer(item, result))
 
     async def _result(self, command: Command, given: _Given, place: int) -> Result:
         """The final one. Raises what the core raises."""
@@ -260,7 +210,7 @@ class Intake:
         if isinstance(command, RunUssd) and delivery.redelivered:
             raise UnknownOutcome("begun-before", "it may have been run before, and is not run twice")
         if given.sealed and isinstance(command, Block | Unblock | RunUssd):
-            with self._once(f"{delivery.message_id or given.digest}/{place}"):
+            with self._repetitions.once(f"{delivery.message_id or given.digest}/{place}"):
                 return await self._act(command)
         if not isinstance(command, SendSms | RequestOtp):
             return await self._act(command)
@@ -293,23 +243,6 @@ class Intake:
         async with self._in_order:
             return await self._core.submit(command, self._origin)
 
-    @contextmanager
-    def _once(self, key: str) -> Iterator[None]:
-        """Around what a sealed command does: who can't read it could give it again. Raises `UnknownOutcome`."""
-        now = asyncio.get_running_loop().time()
-        while self._acted and (len(self._acted) > MOST_KNOWN or next(iter(self._acted.values())) < now - KEPT):
-            self._acted.popitem(last=False)
-        if key in self._acted:
-            raise UnknownOutcome("begun-before", "this encrypted message was carried out before")
-        self._acted[key] = now
-        try:
-            yield
-        except UnknownOutcome:
-            raise
-        except OtpBrokerError:  # nothing was done
-            del self._acted[key]
-            raise
-
     async def _final(self, outcome: Outcome, given: _Given) -> Outcome:
         given.began(outcome.id)
         if outcome.state.final:
@@ -332,10 +265,6 @@ class Intake:
         return replace(known, duplicate=outcome.duplicate)
 
 
-def _too_late(ended: _Ended) -> _Ended:
-    return replace(ended, verdict=Verdict.REFUSED, reason="expired" if ended.reason == "returned" else ended.reason)
-
-
 def _as_result(command: SendSms | RequestOtp, outcome: Outcome) -> Result:
     if isinstance(command, SendSms):
         return outcome
@@ -350,10 +279,3 @@ def _without_clear_text(answer: wire.Answer, item: wire.Item) -> wire.Answer:
     if isinstance(data, dict) and "receiver" in data:
         return answer | {"data": data | {"receiver": mask_number(str(data["receiver"]))}}
     return answer
-
-
-async def _together(*works: Coroutine[object, object, _Ended]) -> list[_Ended]:
-    """All of them; none goes on alone when one breaks or the caller is cancelled."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work) for work in works]
-    return [task.result() for task in tasks]

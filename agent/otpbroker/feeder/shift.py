@@ -77,6 +77,7 @@ class Shift:
         self._pause = Backoff(1.0, 30.0)
 
     async def run(self) -> None:
+        self._intake.connected()
         parts = [
             asyncio.create_task(part) for part in (self._follow_modems(), self._watch_modems(), self._tell_states())
         ]

@@ -8,8 +8,9 @@ import pytest
 from core import Core, StartCore, settings, settle
 from fakes import FakeSender, modem
 from intakes import an_intake, body, several
+from otpbroker.feeder.array import LONGEST_HOLD
 from otpbroker.feeder.delivery import Delivery, Verdict
-from otpbroker.feeder.intake import LONGEST_HOLD, Intake
+from otpbroker.feeder.intake import Intake
 from otpbroker.sms.submission import Refused, Retry, Unknown
 from virtual_time import NOON
 

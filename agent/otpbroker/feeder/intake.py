@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from otpbroker.clock import Clock
@@ -36,6 +37,7 @@ from otpbroker.messaging.command import (
     RunUssd,
     SendSms,
     Unblock,
+    VerifyOtp,
 )
 from otpbroker.messaging.dispatcher import REPEATED_WITHIN
 from otpbroker.messaging.message import Claim
@@ -212,6 +214,9 @@ class Intake:
         if given.sealed and isinstance(command, Block | Unblock | RunUssd):
             with self._repetitions.once(f"{delivery.message_id or given.digest}/{place}"):
                 return await self._act(command)
+        if isinstance(command, VerifyOtp):
+            verify = partial(self._act, command)
+            return await self._repetitions.verified(given.key(place), delivery.redelivered, verify)
         if not isinstance(command, SendSms | RequestOtp):
             return await self._act(command)
         async with self._in_order:  # what was published after an unblocking comes after it

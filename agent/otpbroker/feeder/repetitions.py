@@ -1,16 +1,19 @@
 """What one feeder did already, to know again what its broker gives a second time; in memory alone."""
 
 import asyncio
+import hashlib
+import secrets
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from otpbroker.errors import OtpBrokerError, UnknownOutcome
-from otpbroker.messaging.outcome import Outcome
+from otpbroker.messaging.outcome import OtpVerified, Outcome, Result, Verdict
 
 # Sealed commands are known again for so many seconds, and the last so many of them.
 KEPT, MOST_KNOWN = 86_400.0, 10_000
+MOST_VERIFIED = 500
 
 
 class Claims(Protocol):
@@ -38,6 +41,8 @@ class Repetitions:
     def __init__(self) -> None:
         self._given_back: Counter[str] = Counter()  # deliveries that went back, certainly unsent
         self._acted: OrderedDict[str, float] = OrderedDict()  # sealed commands but messages, and when
+        self._verified: OrderedDict[bytes, OtpVerified] = OrderedDict()
+        self._secret = secrets.token_bytes(32)
 
     def connected(self) -> None:
         """What went back on an earlier connection may have expired, or somebody has it: it stands for nothing."""
@@ -73,3 +78,23 @@ class Repetitions:
         except OtpBrokerError:  # nothing was done
             del self._acted[key]
             raise
+
+    async def verified(self, key: str, redelivered: bool, verify: Callable[[], Awaitable[Result]]) -> Result:
+        """What `verify` says of a one-time password; of one that is given again what it said the first time.
+
+        A right code is spent and a wrong one costs a try. Raises `UnknownOutcome` for one that may have been right
+        before this process began.
+        """
+        # The key has a digest of the code, of which there are few: by itself it would tell it.
+        name = hashlib.blake2b(key.encode(), key=self._secret, digest_size=16).digest()
+        if redelivered and name in self._verified:
+            return self._verified[name]
+        result = await verify()
+        assert isinstance(result, OtpVerified)
+        if redelivered and result.verdict is Verdict.INVALID and not result.tries_left:
+            raise UnknownOutcome("begun-before", "it may have been verified before, and a code is right once")
+        self._verified[name] = result
+        self._verified.move_to_end(name)
+        if len(self._verified) > MOST_VERIFIED:
+            self._verified.popitem(last=False)
+        return result

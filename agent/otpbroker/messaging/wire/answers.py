@@ -31,7 +31,6 @@ OTP_EXPIRED = "1203"
 Answer = dict[str, object]
 
 _MAY_HAVE_BEEN_SENT = "the message may have been sent"
-_MAY_HAVE_BEEN_DONE = "the network may have done what the code asks for"
 _STATES = {
     State.UNKNOWN: _MAY_HAVE_BEEN_SENT,
     State.FAILED: "the message was not sent",
@@ -83,7 +82,7 @@ def refuse(error: OtpBrokerError, name: str = "", command: Command | Rejected | 
     """The response to what could not be done; `name` is the command's, where the body had one."""
     text = str(error)
     if isinstance(error, UnknownOutcome):
-        text = f"{text}; {_MAY_HAVE_BEEN_DONE if isinstance(command, RunUssd) else _MAY_HAVE_BEEN_SENT}"
+        text = f"{text}; {_may_have_been(command)}"
     if error.code == "otp-duplicate":
         code = DUPLICATED
     elif isinstance(command, SendSms) or name == "send-sms":
@@ -91,6 +90,15 @@ def refuse(error: OtpBrokerError, name: str = "", command: Command | Rejected | 
     else:
         code = FAILED
     return _failure(name, code, text, error.code)
+
+
+def _may_have_been(command: Command | Rejected | None) -> str:
+    match command:
+        case RunUssd():
+            return "the network may have done what the code asks for"
+        case VerifyOtp():
+            return "the one-time password may have been right"
+    return _MAY_HAVE_BEEN_SENT
 
 
 def _sent(item: Item, outcome: Outcome) -> Answer:

@@ -20,16 +20,18 @@ from otpbroker.feeder.claims import StreamClaims
 from otpbroker.feeder.delivery import Delivery, Handled, Verdict
 from otpbroker.feeder.intake import Intake
 from otpbroker.feeder.outbound import Grave, Outbound
+from otpbroker.feeder.prefetch import Prefetch
 from otpbroker.feeder.status_events import StatusEvents
 from otpbroker.modem.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 
-# One message more than there are modems: it is here when the first of them is free again.
-SPARE = 1
-MOST_AT_ONCE = 256
 POISON = 3  # times that a delivery breaks us before it is refused
 DRAIN_LIMIT = 8.0  # seconds for what is in the air when the feeder is stopped
+# What can't be taken now though modems are ready for others, and the seconds until another device may try it: soon,
+# but where there is none it comes back at once.
+_OF_ITS_MODEMS = frozenset({"cap-reached", "modem-not-ready"})
+_AT_FIRST, _AGAIN = 1.0, 30.0
 _LATEST = 32503680000  # the year 3000; a timestamp in milliseconds lies beyond
 
 
@@ -60,26 +62,23 @@ class Shift:
         self._channel = channel
         self._claims = claims
         self._status = status
-        self._capacity = capacity
         self._bus = bus
         self._clock = clock
         self._poison = poison
         self._problem = problem
-        self._steady = steady
-        self._no_modem = no_modem
+        self._prefetch = Prefetch(section.prefetch, capacity, problem, steady=steady, no_modem=no_modem)
         self._outbound = Outbound(section, broker, clock, device=device, problem=problem)
         self._handlers: set[asyncio.Task[None]] = set()
         self._ours: set[str] = set()  # our ids of the messages that are not final
         self._consumer: str | None = None
-        self._taking = 0  # the prefetch
-        self._wake = asyncio.Event()
         self._draining = asyncio.Event()
         self._pause = Backoff(1.0, 30.0)
 
     async def run(self) -> None:
         self._intake.connected()
         parts = [
-            asyncio.create_task(part) for part in (self._follow_modems(), self._watch_modems(), self._tell_states())
+            asyncio.create_task(part)
+            for part in (self._prefetch.follow(self._take), self._watch_modems(), self._tell_states())
         ]
         following, watching, _ = parts
         ends: list[asyncio.Future[Any]] = [self._broker.closed, self._channel.closed]
@@ -116,37 +115,11 @@ class Shift:
 
     async def _watch_modems(self) -> None:
         with self._bus.subscribe(limit=16) as subscription:
-            self._wake.set()
+            self._prefetch.look()
             async for event in subscription:
                 if isinstance(event, ModemChanged | ModemGone | Overrun):
-                    self._wake.set()
+                    self._prefetch.look()
         await asyncio.Event().wait()  # the agent ends
-
-    async def _follow_modems(self) -> None:
-        """Keep the prefetch at what the modems can carry; while none is ready, take nothing."""
-        now = asyncio.get_running_loop().time
-        differs_since = now()
-        while True:
-            self._wake.clear()
-            wanted = self._wanted()
-            # A modem on an errand, or one that is brought back, is here again in moments.
-            patience = 0.0 if self._taking == 0 else self._no_modem if wanted < self._taking else self._steady
-            if wanted == self._taking:
-                self._tell_of_modems(wanted)
-                await self._wake.wait()
-                differs_since = now()
-            elif now() >= differs_since + patience:
-                await self._take(wanted)
-            else:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout_at(differs_since + patience):
-                        await self._wake.wait()
-
-    def _wanted(self) -> int:
-        ready = self._capacity().ready
-        if ready == 0:
-            return 0
-        return self._section.prefetch or min(ready + SPARE, MOST_AT_ONCE)
 
     async def _take(self, wanted: int) -> None:
         # A consumer keeps the limit that it began with, so another limit takes another consumer. What the old one
@@ -154,19 +127,9 @@ class Shift:
         if self._consumer is not None:
             await self._channel.cancel(self._consumer)
             self._consumer = None
-        self._taking = wanted
-        self._tell_of_modems(wanted)
         self._give_up_waiting()
         if wanted:
             self._consumer = await self._channel.consume(self._section.queue, self._received, prefetch=wanted)
-
-    def _tell_of_modems(self, wanted: int) -> None:
-        detail = ""
-        if not wanted:
-            capped = self._capacity().capped
-            detail = "every modem has reached its limit" if capped else "no modem is ready"
-            detail += ", nothing is taken"
-        self._problem("modems", detail)
 
     def _give_up_waiting(self) -> None:
         """What waits for a modem may be sent by another device."""
@@ -203,7 +166,7 @@ class Shift:
             ours.append(message_id)
             self._ours.add(message_id)
             self._status.began(message_id, properties.message_id)
-            if self._draining.is_set() or not self._taking:
+            if self._draining.is_set() or not self._prefetch.taking:
                 self._intake.withdraw(message_id)
 
         try:
@@ -217,7 +180,7 @@ class Shift:
             await self._conclude(received, handled)
         except Exception as error:  # noqa: BLE001 # as above
             if self._broken(received, error).verdict is Verdict.NOT_NOW:
-                await self._rest()
+                await self._rest(self._pause.next())
                 self._channel.give_back(received.tag)
             elif handled.verdict is Verdict.DONE:
                 self._channel.ack(received.tag)
@@ -241,8 +204,11 @@ class Shift:
     async def _conclude(self, received: Received, handled: Handled) -> None:
         """Answer who asked for it, then tell the broker."""
         if handled.verdict is Verdict.NOT_NOW:
-            if handled.reason != "returned":
-                await self._rest()
+            if handled.reason in _OF_ITS_MODEMS:
+                with self._prefetch.beside():
+                    await self._rest(_AGAIN if received.redelivered else _AT_FIRST)
+            elif handled.reason != "returned":
+                await self._rest(self._pause.next())
             self._channel.give_back(received.tag)
             return
         dead = handled.verdict is Verdict.REFUSED or (
@@ -254,7 +220,7 @@ class Shift:
             )
         grave = await self._outbound.bury(received, handled) if dead else Grave.TAKEN
         if grave is Grave.NOT_NOW:  # and nobody is told yet: it may still be sent
-            await self._rest()
+            await self._rest(self._pause.next())
             self._channel.give_back(received.tag)
             return
         self._pause.reset()
@@ -265,9 +231,9 @@ class Shift:
         else:
             self._channel.ack(received.tag)
 
-    async def _rest(self) -> None:
+    async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._pause.next()):
+            async with asyncio.timeout(seconds):
                 await self._draining.wait()
 
 

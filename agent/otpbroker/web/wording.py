@@ -285,6 +285,8 @@ _FEEDER_TROUBLES = (
     _("stopped by hand"),
     _("no modem is ready, nothing is taken"),
     _("every modem has reached its limit, nothing is taken"),
+    _("messages wait that are too long for what the limits leave, or whose modem is not ready"),
+    _("so many that others may wait too"),
     _("the broker refused user name and password"),
     _("the broker's certificate is not trusted"),
     _("the connection to the broker was lost"),

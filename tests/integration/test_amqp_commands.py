@@ -1,6 +1,7 @@
 """What publishers put into the queue ends on a modem, whichever client wrote it."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from brokers.publisher import Publisher, publisher
 from brokers.station import station
 from fakes import FakeSender, modem
 from otpbroker.events import FeederState
+from otpbroker.feeder import outbound
 from otpbroker.messaging.outcome import State
 
 VECTORS = {
@@ -88,6 +90,53 @@ async def test_an_answer_goes_to_the_callback_topic_after_its_delay(
         answer = await server.take("modem-list-1")
     assert answer.json["response_code"] == "0000"
     assert answer.json["data"]["modem_list"]["m1"]["connected"] is True
+
+
+async def test_an_answer_that_is_asked_for_later_holds_no_message_up(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    await server.declare("later")
+    async with station(ram_folder, vhost.settings(prefetch=1), quick()) as device:
+        await device.connected()
+        query = {"command": "get-modem-list", "callback_topic": "later", "callback_delay": 60_000, "data": {}}
+        for _ in range(2):
+            await server.publish(query)
+        await server.publish(sms("a"))
+        await device.until(lambda: device.texts == ["a"])
+        await device.until(lambda: device.feeders.statuses[0].done == 3)
+        assert await server.ready("later") == 0
+        await device.feeders.act("rabbit", "stop")
+        assert (await server.ready("sms"), await server.ready("later")) == (0, 2), "stopped in order none is lost"
+
+
+async def test_an_answer_that_is_asked_for_later_comes_later(
+    ram_folder: Path, vhost: Vhost, server: Publisher
+) -> None:
+    await server.declare("later")
+    await server.declare("at once")
+    async with station(ram_folder, vhost.settings(prefetch=1), quick()) as device:
+        await device.connected()
+        query = {"command": "echo", "callback_topic": "later", "callback_delay": 1000, "data": {}}
+        await server.publish(query, reply_to="at once")
+        await server.take("at once")
+        begin = time.monotonic()
+        assert await server.ready("later") == 0
+        await server.take("later")
+        assert time.monotonic() - begin > 0.5
+
+
+async def test_of_many_that_are_asked_for_later_the_last_come_at_once(
+    ram_folder: Path, vhost: Vhost, server: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbound, "MOST_LATER", 3)
+    await server.declare("later")
+    async with station(ram_folder, vhost.settings(), quick()) as device:
+        await device.connected()
+        query = {"command": "echo", "callback_topic": "later", "callback_delay": 60_000, "data": {}}
+        for number in range(5):
+            await server.publish(query | {"data": {"number": number}})
+        assert {(await server.take("later")).json["data"]["number"] for _ in range(2)} == {3, 4}
+        assert await server.ready("later") == 0
 
 
 async def test_an_answer_goes_to_reply_to_with_the_correlation_id(

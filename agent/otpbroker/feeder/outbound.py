@@ -3,8 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from enum import Enum
 
@@ -15,6 +15,9 @@ from otpbroker.feeder.amqp import Broker, Channel, Properties, Received
 from otpbroker.feeder.delivery import Handled
 
 _log = logging.getLogger(__name__)
+
+SHORT_DELAY = 0.1  # seconds for which an answer may hold its message's place; what existing clients ask for is less
+MOST_LATER = 64  # further answers are sent without their delay
 
 
 class Grave(Enum):
@@ -46,19 +49,28 @@ class Outbound:
         self._problem = problem
         self._answers = _OwnChannel(broker)
         self._graves = _OwnChannel(broker)
+        self._later: set[asyncio.Task[None]] = set()
+        self._hurry = asyncio.Event()
         self._refusing: str | None = None  # the queue that did not take an answer
 
     async def close(self) -> None:
+        if self._later:
+            _log.warning("feeder %s: %d delayed answers are lost", self._section.id, len(self._later))
+        for task in self._later:
+            task.cancel()
+        await asyncio.gather(*self._later, return_exceptions=True)
         await self._answers.close()
         await self._graves.close()
 
     async def answer(self, received: Received, handled: Handled) -> bool:
-        """Send the answer to whoever asked for one; False: the connection is lost, it can be sent later."""
-        queues = dict.fromkeys(filter(None, (received.properties.reply_to, handled.callback_topic)))
+        """Send the answer to whoever asked for one; False: the connection is lost, it can be sent later.
+
+        With a delay that is not short it is sent after the message was acknowledged, and lost with the connection:
+        else a query would take a message's place for so long.
+        """
+        queues = list(dict.fromkeys(filter(None, (received.properties.reply_to, handled.callback_topic))))
         if handled.answer is None or not queues:
             return True
-        if handled.callback_topic and handled.callback_delay > 0:
-            await asyncio.sleep(handled.callback_delay)
         body = json.dumps(handled.answer).encode()  # ASCII: a command may hold half of a surrogate pair
         properties = Properties(
             content_type="application/json",
@@ -67,6 +79,38 @@ class Outbound:
             type="answer",
             app_id="otpbroker",
         )
+        if handled.callback_topic and handled.callback_delay > 0:
+            if handled.callback_delay > SHORT_DELAY and len(self._later) < MOST_LATER:
+                queues.remove(handled.callback_topic)
+                self._publish_later(handled.callback_topic, body, properties, handled.callback_delay)
+            else:
+                await asyncio.sleep(min(handled.callback_delay, SHORT_DELAY))
+        return await self._publish(queues, body, properties)
+
+    def hurry(self) -> None:
+        """The connection is about to be closed: what has a delay is sent without."""
+        self._hurry.set()
+
+    @property
+    def later(self) -> frozenset["asyncio.Task[None]"]:
+        """Answers whose message is acknowledged and that are not sent yet."""
+        return frozenset(self._later)
+
+    def _publish_later(self, queue: str, body: bytes, properties: Properties, delay: float) -> None:
+        async def publish() -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._hurry.wait()
+            try:
+                await self._publish([queue], body, properties)
+            except Exception as error:  # noqa: BLE001 # a defect of ours; its words may hold a part of the answer
+                _log.error("feeder %s: %s while sending an answer", self._section.id, type(error).__name__)
+
+        task = asyncio.create_task(publish())
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def _publish(self, queues: Iterable[str], body: bytes, properties: Properties) -> bool:
         for queue in queues:
             if queue == self._section.queue:
                 self._problem("loop", f"an answer was asked for into {queue} itself, and not sent")

@@ -147,8 +147,11 @@ class Shift:
             cancelled.cancel()
             await asyncio.gather(cancelled, return_exceptions=True)
         self._give_up_waiting()
+        self._outbound.hurry()
         if self._handlers:
             await asyncio.wait(self._handlers, timeout=DRAIN_LIMIT)
+        if later := self._outbound.later:
+            await asyncio.wait(later, timeout=1.0)
 
     def _received(self, received: Received) -> None:
         if self._draining.is_set():

@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 SHORT_DELAY = 0.1  # seconds for which an answer may hold its message's place; what existing clients ask for is less
 MOST_LATER = 64  # further answers are sent without their delay
+MOST_RETURNS = 3  # times that a dead letter may come back into the queue and be one again
+_QUEUE, _TIMES = "x-otpbroker-queue", "x-otpbroker-times"
 
 
 class Grave(Enum):
@@ -127,15 +129,20 @@ class Outbound:
         return True
 
     async def bury(self, received: Received, handled: Handled) -> Grave:
-        """Hand a message over to the dead-letter exchange with the reason."""
+        """Hand a message over to the dead-letter exchange with the reason, unless it always comes back."""
         exchange = self._section.dead_letter_exchange
         if exchange is None:
             return Grave.NONE
         properties = received.properties
+        times = self._times_buried(received)
+        if times >= MOST_RETURNS:
+            self._returning()
+            return Grave.NONE
         headers = {
             **(properties.headers or {}),
+            _TIMES: times + 1,
             "x-otpbroker-reason": handled.reason,
-            "x-otpbroker-queue": self._section.queue,
+            _QUEUE: self._section.queue,
             "x-otpbroker-device": self._device,
             "x-otpbroker-at": int(self._clock.now()),
         }
@@ -153,6 +160,27 @@ class Outbound:
             return Grave.NONE if isinstance(error, Denied | Misconfigured) else Grave.NOT_NOW
         self._problem("dead-letters", "")
         return Grave.TAKEN
+
+    def returns(self, received: Received) -> bool:
+        """Whether a message that was rejected comes straight back: by its queue's own dead-letter exchange."""
+        deaths = (received.properties.headers or {}).get("x-death")
+        match deaths:
+            case [{"queue": self._section.queue, "reason": "rejected", "count": int(times)}, *_]:
+                if times >= MOST_RETURNS:
+                    self._returning()
+                    return True
+        return False
+
+    def _times_buried(self, received: Received) -> int:
+        headers = received.properties.headers or {}
+        times = headers.get(_TIMES)
+        return times if isinstance(times, int) and headers.get(_QUEUE) == self._section.queue else 0
+
+    def _returning(self) -> None:
+        self._problem(
+            "returning",
+            "dead letters come back into the queue, and are dropped (let their exchange lead elsewhere)",
+        )
 
     def _not_taken(self, queue: str, error: OtpBrokerError) -> None:
         if isinstance(error, Misconfigured) and error.code == "unroutable":  # whoever asked has gone

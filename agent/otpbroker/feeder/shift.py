@@ -229,7 +229,7 @@ class Shift:
         self._pause.reset()
         if not await self._outbound.answer(received, handled):
             return  # the connection is lost: it comes again, and is answered then
-        if grave is Grave.NONE:
+        if grave is Grave.NONE and not self._outbound.returns(received):
             self._channel.reject(received.tag)
         else:
             self._channel.ack(received.tag)

@@ -294,6 +294,8 @@ _FEEDER_TROUBLES = (
     _("the broker ended the consumer"),
     _("the queue is gone"),
     _("dead letters are not taken"),
+    _("dead letters come back into the queue, and are dropped"),
+    _("let their exchange lead elsewhere"),
     _("answers are not taken"),
     _("the broker could not take a message over"),
     _("status events are not taken"),

@@ -13,8 +13,6 @@ from brokers.publisher import Publisher
 from brokers.station import station
 from core import settings
 from fakes import FakeSender, modem
-from otpbroker.events import MessageChanged
-from otpbroker.feeder import status_events
 from otpbroker.feeder.amqp import Broker, Channel, Received
 from otpbroker.feeder.delivery import Handled
 from otpbroker.feeder.outbound import Outbound
@@ -392,66 +390,3 @@ async def test_a_modem_that_comes_and_goes_does_not_make_the_device_hoard(
         fickle.wake()
         await device.until(lambda: device.feeders.statuses[0].done == 50)
     assert sorted(device.texts, key=int) == [f"{number}" for number in range(50)]
-
-
-async def test_states_are_told_to_the_status_exchange_without_number_and_text(
-    ram_folder: Path, vhost: Vhost, server: Publisher, sender: FakeSender
-) -> None:
-    await server.declare_exchange("states", "topic")
-    await server.declare("watch")
-    await server.bind("watch", "states", "#")
-    sender.answer(NEVER)
-    async with station(ram_folder, vhost.settings(status_exchange="states"), sender) as device:
-        await device.connected()
-        await asyncio.sleep(0.2)  # its channel opens beside the consumer's
-        await server.publish(sms("canary", "081234567890"), message_id="shop-1")
-        await server.publish(sms("canary", "081234567899"), message_id="shop-2")
-        told = [await server.take("watch") for _ in range(4)]
-    states = [(event.json["message_id"], event.json["state"], event.json["error"]) for event in told]
-    assert states == [
-        ("shop-1", "sending", None),
-        ("shop-1", "failed", "cms-38"),
-        ("shop-2", "sending", None),
-        ("shop-2", "sent", None),
-    ]
-    for event in told:
-        assert b"canary" not in event.body
-        assert b"34567890" not in event.body
-        assert event.json["receiver"].startswith("62812X")
-
-
-async def test_states_go_on_after_an_id_of_odd_octets_and_after_a_defect(
-    ram_folder: Path, vhost: Vhost, server: Publisher, sender: FakeSender, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await server.declare_exchange("states", "topic")
-    await server.declare("watch")
-    await server.bind("watch", "states", "sent")
-    whole = status_events._told
-
-    def broken(event: MessageChanged, origin: str | None) -> dict[str, object]:
-        if origin == "breaks" and event.state == "sent":
-            raise ZeroDivisionError
-        return whole(event, origin)
-
-    monkeypatch.setattr(status_events, "_told", broken)
-    async with station(ram_folder, vhost.settings(status_exchange="states"), sender) as device:
-        await device.connected()
-        await asyncio.sleep(0.2)
-        await server.publish(sms("a"), message_id=b"\xff" * 100)
-        assert (await server.take("watch")).json["message_id"].startswith(r"\xff\xff")
-        await server.publish(sms("b"), message_id="breaks")
-        await device.until(lambda: "status events are not taken" in device.detail)
-        await asyncio.sleep(1.5)
-        await server.publish(sms("c"), message_id="c")
-        assert (await server.take("watch")).json["message_id"] == "c"
-
-
-async def test_a_status_exchange_that_is_missing_stops_nothing(
-    ram_folder: Path, vhost: Vhost, server: Publisher, sender: FakeSender
-) -> None:
-    async with station(ram_folder, vhost.settings(status_exchange="states"), sender) as device:
-        await device.connected()
-        for number in range(3):
-            await server.publish(sms(f"{number}"))
-        await device.until(lambda: device.feeders.statuses[0].done == 3)
-        await device.until(lambda: "status events are not taken" in device.detail)

@@ -69,7 +69,7 @@ class RabbitmqConsumer:
         self._known = Known()
         self._poison: Counter[str] = Counter()  # deliveries that broke us, by their digest
         self._problems: dict[str, str] = {}
-        self._status = StatusEvents(bus, section.status_exchange, self._problem)
+        self._status = StatusEvents(bus, section.status_exchange, self._problem, pause=patience.refused)
 
     async def run(self) -> None:
         """Until cancelled; then nothing more is taken, what is in the air may end for a few seconds."""

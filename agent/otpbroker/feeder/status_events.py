@@ -1,5 +1,6 @@
 """What becomes of the messages of one feeder, told to an exchange of its broker; may be lost."""
 
+import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,12 +14,18 @@ REMEMBERED = 2000
 
 
 class StatusEvents:
-    """Routing key: the state. The receiver is masked, the text is not here."""
+    """Routing key: the state. The receiver is masked, the text is not here.
 
-    def __init__(self, bus: Bus, exchange: str | None, problem: Callable[[str, str], None]) -> None:
+    `pause`: seconds after which an exchange is tried again that does not take them.
+    """
+
+    def __init__(
+        self, bus: Bus, exchange: str | None, problem: Callable[[str, str], None], *, pause: float
+    ) -> None:
         self._bus = bus
         self._exchange = exchange
         self._problem = problem
+        self._pause = pause
         self._origins: OrderedDict[str, str | None] = OrderedDict()
 
     def began(self, message_id: str, origin: str | None) -> None:
@@ -29,21 +36,37 @@ class StatusEvents:
                 self._origins.popitem(last=False)
 
     async def run(self, broker: Broker) -> None:
-        """Publish while the connection stands."""
+        """Publish while the connection stands, whatever becomes of the exchange meanwhile."""
         if self._exchange is None:
             return
-        with self._bus.subscribe() as subscription:
+        while True:
             try:
-                async with broker.channel() as channel:
-                    async for event in subscription:
-                        if channel.closed.done():
-                            raise channel.closed.result()
-                        if isinstance(event, MessageChanged) and event.id in self._origins:
-                            body = json.dumps(_told(event, self._origins[event.id])).encode()
-                            channel.send(self._exchange, event.state, body, _properties(event))
+                await self._tell(broker, self._exchange)
             except OtpBrokerError as error:
-                if not broker.closed.done():
-                    self._problem("status", f"status events are not taken: {error.detail}")
+                if broker.closed.done():
+                    return
+                self._problem("status", f"status events are not taken: {error.detail}")
+                await asyncio.sleep(self._pause)
+            else:
+                return
+
+    async def _tell(self, broker: Broker, exchange: str) -> None:
+        """Until the agent ends. Raises why the channel ended."""
+        confirmed = False  # the first one shows whether the exchange takes them
+        with self._bus.subscribe() as subscription:
+            async with broker.channel(confirms=True) as channel:
+                async for event in subscription:
+                    if channel.closed.done():
+                        raise channel.closed.result()
+                    if not isinstance(event, MessageChanged) or event.id not in self._origins:
+                        continue
+                    body = json.dumps(_told(event, self._origins[event.id])).encode()
+                    if confirmed:
+                        channel.send(exchange, event.state, body, _properties(event))
+                    else:
+                        await channel.publish(exchange, event.state, body, _properties(event))
+                        confirmed = True
+                        self._problem("status", "")
 
 
 def _told(event: MessageChanged, origin: str | None) -> dict[str, object]:

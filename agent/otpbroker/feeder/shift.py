@@ -28,10 +28,9 @@ _log = logging.getLogger(__name__)
 
 POISON = 3  # times that a delivery breaks us before it is refused
 DRAIN_LIMIT = 8.0  # seconds for what is in the air when the feeder is stopped
-# What can't be taken now though modems are ready for others, and the seconds until another device may try it: soon,
-# but where there is none it comes back at once.
+# What can't be taken now though modems are ready for others, and the seconds until another device may try it.
 _OF_ITS_MODEMS = frozenset({"cap-reached", "modem-not-ready"})
-_AT_FIRST, _AGAIN = 1.0, 30.0
+_AT_FIRST, _AGAIN, _AGAIN_MOST = 1.0, 30.0, 300.0
 _LATEST = 32503680000  # the year 3000; a timestamp in milliseconds lies beyond
 
 
@@ -209,7 +208,7 @@ class Shift:
         if handled.verdict is Verdict.NOT_NOW:
             if handled.reason in _OF_ITS_MODEMS:
                 with self._prefetch.beside():
-                    await self._rest(_AGAIN if received.redelivered else _AT_FIRST)
+                    await self._rest(until_again(received))
             elif handled.reason != "returned":
                 await self._rest(self._pause.next())
             self._channel.give_back(received.tag)
@@ -238,6 +237,18 @@ class Shift:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._draining.wait()
+
+
+def until_again(received: Received) -> float:
+    """Seconds until what only this device's modems can't take goes back: soon the first time, another may send it.
+
+    Where there is no other it comes back at once, and a quorum queue drops what comes back often: later each time.
+    """
+    if not received.redelivered:
+        return _AT_FIRST
+    told = (received.properties.headers or {}).get("x-delivery-count")  # by quorum queues alone
+    times = min(max(told, 1), 10) if isinstance(told, int) else 1
+    return min(_AGAIN_MOST, _AGAIN * 2.0 ** (times - 1))
 
 
 def _delivery(received: Received, now: float) -> Delivery:

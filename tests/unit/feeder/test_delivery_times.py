@@ -3,7 +3,7 @@
 import pytest
 
 from otpbroker.feeder.amqp import Properties, Received
-from otpbroker.feeder.shift import _delivery
+from otpbroker.feeder.shift import _delivery, until_again
 
 NOW = 1_800_000_000.0
 
@@ -34,3 +34,23 @@ def test_identity(message_id: str | None, known_as: str | None) -> None:
     delivery = _delivery(Received(1, b"x", Properties(message_id=message_id), redelivered=True), NOW)
     assert (delivery.body, delivery.message_id, delivery.redelivered) == (b"x", known_as, True)
     assert "x" not in repr(delivery).replace("expires_at", "")
+
+
+@pytest.mark.parametrize(
+    ("redelivered", "headers", "seconds"),
+    [
+        (False, None, 1),
+        (True, None, 30),
+        (True, {"x-delivery-count": 1}, 30),
+        (True, {"x-delivery-count": 2}, 60),
+        (True, {"x-delivery-count": 4}, 240),
+        (True, {"x-delivery-count": 5}, 300),
+        (True, {"x-delivery-count": 10**30}, 300),
+        (True, {"x-delivery-count": -1}, 30),
+        (True, {"x-delivery-count": "many"}, 30),
+    ],
+)
+def test_what_its_modems_cannot_take_goes_back_later_each_time(
+    redelivered: bool, headers: dict[str, object] | None, seconds: float
+) -> None:
+    assert until_again(Received(1, b"", Properties(headers=headers), redelivered)) == seconds

@@ -16,20 +16,7 @@ SSID, PASSPHRASE = "OTP-Broker-7KQM", "abcd-2345-efgh-6789"
 AWKWARD_SSID = 'a;b,c:"d\\e &<Toko> é'
 AWKWARD_PASSPHRASE = " p;a,s:s\"w\\o'r&d<#> {x} %s $1 # ="
 
-RULESET = """
-table inet otpbroker {
-    set access_point_interfaces { type ifname; }
-    set access_point_tcp { type inet_service; }
-    set ethernet_tcp { type inet_service; }
-    set ethernet_udp { type inet_service; }
-    chain input {
-        type filter hook input priority filter; policy drop;
-        iifname @access_point_interfaces tcp dport @access_point_tcp accept
-        tcp dport @ethernet_tcp accept
-        udp dport @ethernet_udp accept
-    }
-}
-"""
+RULESET = Path(__file__).parents[2] / "ansible/roles/firewall/files/nftables.conf"
 
 pytestmark = alone
 
@@ -164,38 +151,45 @@ class TestNetworkManager:
 
 
 class TestNftables:
-    def load(self, tmp_path: Path, *files: Path) -> str:
+    def load(self, *files: Path) -> str:
         """The table after these files were loaded one after another, the last of them twice."""
-        (tmp_path / "ruleset.nft").write_text(RULESET)
-        loads = " && ".join(f"nft -f '{file}'" for file in (tmp_path / "ruleset.nft", *files, files[-1]))
+        loads = " && ".join(f"nft -f '{file}'" for file in (RULESET, *files, files[-1]))
         done = run("sh", "-c", f"{loads} && nft list table inet otpbroker")
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def elements(self, table: str, name: str) -> set[str]:
-        body = table.partition(f"set {name} {{")[2].partition("\n\t}")[0]
+        body = re.split(rf"(?:set|map) {name} {{", table)[1].partition("\n\t}")[0]
         listed = re.search(r"elements = \{(.*?)\}", body, re.DOTALL)
         return {element.strip() for element in listed[1].split(",")} if listed else set()
 
     def test_the_sets_hold_what_is_open(self, tmp_path: Path) -> None:
-        table = self.load(tmp_path, written(tmp_path, document()) / "firewall.nft")
+        table = self.load(written(tmp_path, document()) / "firewall.nft")
         assert self.elements(table, "access_point_interfaces") == {'"ap0"'}
         assert self.elements(table, "access_point_tcp") == {"8888", "8889", "10443"}
         assert self.elements(table, "ethernet_tcp") == {"22", "10443"}
         assert self.elements(table, "ethernet_udp") == {"161"}
 
+    def test_a_phone_that_looks_for_the_internet_is_led_to_the_admin_site_of_now(self, tmp_path: Path) -> None:
+        (tmp_path / "later").mkdir()
+        site = {"admin": {"listen": {"address": EVERYWHERE, "port": 9000}}}
+        first = written(tmp_path, document()) / "firewall.nft"
+        later = written(tmp_path / "later", document() | site) / "firewall.nft"
+        assert self.elements(self.load(first), "access_point_redirect") == {"80 : 8888"}
+        assert self.elements(self.load(first, later), "access_point_redirect") == {"80 : 9000"}
+
     def test_what_is_no_longer_configured_is_closed(self, tmp_path: Path) -> None:
         (tmp_path / "later").mkdir()
         opened = written(tmp_path, document()) / "firewall.nft"
         closed = written(tmp_path / "later", {"firewall": {"ethernet": [{"port": 443}]}}) / "firewall.nft"
-        table = self.load(tmp_path, opened, closed)
+        table = self.load(opened, closed)
         assert self.elements(table, "ethernet_tcp") == {"443"}
-        for name in ("access_point_interfaces", "access_point_tcp", "ethernet_udp"):
+        for name in ("access_point_interfaces", "access_point_tcp", "access_point_redirect", "ethernet_udp"):
             assert self.elements(table, name) == set()
 
     def test_a_check_passes_where_the_ruleset_declares_the_sets(self, tmp_path: Path) -> None:
         file = written(tmp_path, document()) / "firewall.nft"
-        (tmp_path / "both.nft").write_text(RULESET + file.read_text())
+        (tmp_path / "both.nft").write_text(RULESET.read_text() + file.read_text())
         assert run("nft", "-c", "-f", tmp_path / "both.nft").returncode == 0
         assert run("nft", "-c", "-f", file).returncode != 0
 

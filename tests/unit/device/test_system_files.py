@@ -30,6 +30,10 @@ OWNED = OPEN.model_copy(
 )
 
 
+def _with_site(listen: Listener) -> Config:
+    return OPEN.model_copy(update={"admin": OPEN.admin.model_copy(update={"listen": listen})})
+
+
 class TestFirewall:
     def test_the_access_point_reaches_web_and_rest_and_ethernet_nothing(self) -> None:
         lines = firewall_nft(OPEN).splitlines()
@@ -37,10 +41,32 @@ class TestFirewall:
         assert "add element inet otpbroker access_point_tcp { 8888, 8889, 10443 }" in lines
         assert [line for line in lines if line.startswith("add") and "ethernet" in line] == []
 
-    def test_every_set_is_emptied_first_so_that_what_is_closed_closes(self) -> None:
+    def test_everything_is_emptied_first_so_that_what_is_closed_closes(self) -> None:
         lines = firewall_nft(Config()).splitlines()
-        sets = ("access_point_interfaces", "access_point_tcp", "ethernet_tcp", "ethernet_udp")
-        assert lines == [f"flush set inet otpbroker {name}" for name in sets]
+        assert lines == [
+            "flush set inet otpbroker access_point_interfaces",
+            "flush set inet otpbroker access_point_tcp",
+            "flush map inet otpbroker access_point_redirect",
+            "flush set inet otpbroker ethernet_tcp",
+            "flush set inet otpbroker ethernet_udp",
+        ]
+
+    @pytest.mark.parametrize("port", [8888, 9000])
+    def test_a_phone_that_looks_for_the_internet_is_led_to_the_admin_site_wherever_it_is(self, port: int) -> None:
+        text = firewall_nft(_with_site(Listener(address=EVERYWHERE, port=port)))
+        assert f"add element inet otpbroker access_point_redirect {{ 80 : {port} }}\n" in text
+
+    @pytest.mark.parametrize(
+        "site",
+        [
+            Listener(address=EVERYWHERE, port=80),
+            Listener(address=EVERYWHERE, port=0),
+            Listener(address="127.0.0.1", port=8888),
+            Listener(enabled=False, address=EVERYWHERE, port=8888),
+        ],
+    )
+    def test_it_is_led_nowhere_where_no_other_port_answers(self, site: Listener) -> None:
+        assert "add element inet otpbroker access_point_redirect" not in firewall_nft(_with_site(site))
 
     def test_a_listener_of_the_unit_itself_or_that_is_off_is_not_opened(self) -> None:
         api = OPEN.api.model_copy(update={"http": Listener(port=8889), "https": Listener(enabled=False, port=1)})

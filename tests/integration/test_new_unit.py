@@ -180,6 +180,7 @@ class TestRefusals:
             (["--country", "US"], "access_point: {channel: 13}", "not allowed in US"),
             (["--country", "ID"], "access_point: {passphrase: same-for-all}", "every unit gets its own"),
             (["--country", "ID"], "sms: {life: 1}", "sms.life"),
+            (["--country", "ID"], "admin: {listen: {enabled: false}}", "admin.listen.enabled"),
             (["--country", "ID"], "modems: [{id: a, port: /dev/x, pin: 'sealed:AAAA'}]", "another key"),
         ],
     )

@@ -10,7 +10,7 @@ import yaml
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from otpbroker.config.feeders import FEEDER_KINDS, Feeder
-from otpbroker.config.model import Config, ModemSection
+from otpbroker.config.model import Config, Listener, ModemSection
 from otpbroker.errors import Misconfigured
 from otpbroker.sealing import Sealer
 
@@ -28,6 +28,7 @@ _SECTIONS: dict[str, TypeAdapter[Any]] = {
 }
 
 _FEEDER: TypeAdapter[Feeder] = TypeAdapter(Feeder)
+_LISTENERS = {"api": ("http", "https"), "admin": ("listen",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +124,29 @@ def salvage(document: Section, sealer: Sealer, last_good: Config | None) -> tupl
 
 def dump(config: Config, sealer: Sealer) -> str:
     """The document with every secret sealed; what is at its default is left out."""
-    plain = _sealed(config.model_dump(exclude_defaults=True), sealer)
+    plain = _sealed(_plain(config), sealer)
     return _HEADER + yaml.safe_dump({"version": config.version} | plain, sort_keys=False, allow_unicode=True)
 
 
 def dump_clear(config: Config) -> str:
     """The document as a person writes it, with its secrets in clear: for a unit that has no key yet."""
     plain = _walk(
-        config.model_dump(exclude_defaults=True),
+        _plain(config),
         lambda value: value.get_secret_value() if isinstance(value, SecretStr) else value,
     )
     assert isinstance(plain, dict)
     return yaml.safe_dump({"version": config.version} | plain, sort_keys=False, allow_unicode=True)
+
+
+def _plain(config: Config) -> Section:
+    """What is not at its default; of a listener all that was said: a unit opens none that names its address."""
+    plain = config.model_dump(exclude_defaults=True)
+    for name, listeners in _LISTENERS.items():
+        for listener in listeners:
+            said: Listener = getattr(getattr(config, name), listener)
+            if "address" in said.model_fields_set or listener in plain.get(name, {}):
+                plain.setdefault(name, {})[listener] = said.model_dump(exclude_unset=True)
+    return plain
 
 
 def _modems(raw: object, sealer: Sealer, fallback: Config, problems: list[Problem]) -> tuple[ModemSection, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from otpbroker.config.access_point import AccessPointSection
 from otpbroker.config.balance import BalanceSection
@@ -170,6 +170,11 @@ class Listener(Section):
     port: Port = 0
 
 
+def _usually_on(port: int) -> BeforeValidator:
+    """Where a listener of the document names no port."""
+    return BeforeValidator(lambda said: {"port": port} | said if isinstance(said, dict) else said)
+
+
 class Account(Section):
     """Who may prove itself by a password; inactive or blocked: for now not."""
 
@@ -195,8 +200,8 @@ class ApiUser(Account):
 class ApiSection(Section):
     """REST for applications."""
 
-    http: Listener = Listener(port=8889)
-    https: Listener = Listener(port=10443)
+    http: Annotated[Listener, _usually_on(8889)] = Listener(port=8889)
+    https: Annotated[Listener, _usually_on(10443)] = Listener(port=10443)
     message_path: UrlPath = "/api/message"
     block_path: UrlPath = "/api/block"
     unblock_path: UrlPath = "/api/unblock"
@@ -216,7 +221,7 @@ class Administrator(Account):
 class AdminSection(Section):
     """The admin site and who may enter; `setup_code` is moved to a file of its own at the first boot."""
 
-    listen: Listener = Listener(port=8888)
+    listen: Annotated[Listener, _usually_on(8888)] = Listener(port=8888)
     administrators: tuple[Administrator, ...] = ()
     session_idle: int = Field(1800, ge=60, le=86400, description="seconds without a request until log-out")
     session_life: int = Field(43200, ge=300, le=7 * 86400)

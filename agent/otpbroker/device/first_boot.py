@@ -13,7 +13,7 @@ from otpbroker.config.document import Problem, Section, parse, salvage
 from otpbroker.config.model import Config
 from otpbroker.config.store import Store
 from otpbroker.device.boot_partition import LARGEST, BootPartition, shown
-from otpbroker.device.unit import new_unit, unit_config
+from otpbroker.device.unit import new_unit, opened, require_setup_page, unit_config
 from otpbroker.errors import Misconfigured, OtpBrokerError
 from otpbroker.files import replace_file
 from otpbroker.sealing import Sealer
@@ -45,7 +45,7 @@ class FirstBoot:
             self._keep_setup_code()
             self._make_unit(document)
         except Misconfigured as error:
-            self._problems.append(Problem(error.field or "", error.detail, error.remedy or ""))
+            self._problems.append(_problem(error))
             raise
         finally:
             for problem in self._problems:
@@ -87,8 +87,22 @@ class FirstBoot:
         if problems:
             self._problems.extend(problems)
             return None
+        if self._brochure_counts(config, document):
+            config = opened(config)
+            try:
+                require_setup_page(_in_place_of(config, document)(self._store.config))
+            except Misconfigured as error:
+                self._problems.append(_problem(error))
+                return None
         self._take(config, document)
         return document
+
+    def _brochure_counts(self, config: Config, document: Section) -> bool:
+        """Whether a brochure tells, or will tell, of the network and the setup page that the document leads to."""
+        if _is_off(document):
+            return False
+        network = _in_place_of(config, document)(self._store.config).access_point
+        return not network.made or (network.enabled and document.get("access_point") is None)
 
     def _take(self, config: Config, document: Section) -> None:
         if config.admin.setup_code:
@@ -142,6 +156,10 @@ class FirstBoot:
     def _finish(self) -> None:
         if not self._done.exists():
             replace_file(self._done, "")
+
+
+def _problem(error: Misconfigured) -> Problem:
+    return Problem(error.field or "", error.detail, error.remedy or "")
 
 
 def _in_place_of(config: Config, document: Section) -> Callable[[Config], Config]:

@@ -2,11 +2,12 @@
 
 import secrets
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from pydantic import SecretStr
 
 from otpbroker.codes import canonical, new_code, setup_url
-from otpbroker.config.model import AdminSection, ApiSection, Config, Listener
+from otpbroker.config.model import Config, Listener
 from otpbroker.errors import Misconfigured, Rejected
 from otpbroker.passwords import hash_password
 
@@ -53,8 +54,8 @@ def new_unit(base: Config) -> Unit:
 def unit_config(base: Config, unit: Unit, country: str | None) -> Config:
     """`base` with the unit's access point and codes, listening for all whom the firewall lets in.
 
-    Listeners that `base` sets stay as they are. `country` goes before the one of `base`. Raises `Misconfigured`
-    without any. Blocks for two argon2 hashes.
+    Listeners whose address `base` names keep it. `country` goes before the one of `base`. Raises `Misconfigured`
+    without any, or when nobody could reach the setup page. Blocks for two argon2 hashes.
     """
     country = country or base.access_point.country
     if country is None:
@@ -67,14 +68,38 @@ def unit_config(base: Config, unit: Unit, country: str | None) -> Config:
     ours = {"enabled": True, "ssid": unit.ssid, "passphrase": SecretStr(unit.passphrase), "country": country}
     codes = {"setup_code": hash_password(canonical(unit.setup_code))}
     reset = {"reset_code": hash_password(canonical(unit.reset_code))}
-    return base.model_copy(
+    config = opened(base)
+    require_setup_page(config)
+    return config.model_copy(
         update={
-            "device": base.device.model_copy(update=reset),
-            "access_point": base.access_point.model_copy(update=ours),
-            "admin": _reachable_admin(base.admin).model_copy(update=codes),
-            "api": _reachable_api(base.api),
+            "device": config.device.model_copy(update=reset),
+            "access_point": config.access_point.model_copy(update=ours),
+            "admin": config.admin.model_copy(update=codes),
         }
     )
+
+
+def opened(config: Config) -> Config:
+    """Listeners that name no address listen for all whom the firewall lets in."""
+    api = {"http": _opened(config.api.http), "https": _opened(config.api.https)}
+    admin = {"listen": _opened(config.admin.listen)}
+    return config.model_copy(
+        update={"api": config.api.model_copy(update=api), "admin": config.admin.model_copy(update=admin)}
+    )
+
+
+def require_setup_page(config: Config) -> None:
+    """Raise `Misconfigured` if a phone on the access point would not reach the page that the brochure names."""
+    site, ip = config.admin.listen, config.access_point.ip
+    if not site.enabled:
+        place, detail, remedy = "enabled", "the setup page would be switched off", "leave it out"
+    elif site.port == 0:
+        place, detail, remedy = "port", "the brochure has to name the port", "leave it out, or name one, as 8888"
+    elif not ip_address(site.address).is_unspecified and site.address != ip:
+        place, detail, remedy = "address", f"nobody could reach the setup page on {ip}", "leave it out"
+    else:
+        return
+    raise Misconfigured("setup-page-unreachable", detail, field=f"admin.listen.{place}", remedy=remedy)
 
 
 def require_no_secrets(base: Config) -> None:
@@ -89,15 +114,6 @@ def require_no_secrets(base: Config) -> None:
             raise Rejected("shared-secret", "every unit gets its own", field=place, remedy="take it off the base")
 
 
-def _reachable_admin(admin: AdminSection) -> AdminSection:
-    return admin.model_copy(update={"listen": _reachable(admin.listen, AdminSection().listen)})
-
-
-def _reachable_api(api: ApiSection) -> ApiSection:
-    default = ApiSection()
-    listeners = {"http": _reachable(api.http, default.http), "https": _reachable(api.https, default.https)}
-    return api.model_copy(update=listeners)
-
-
-def _reachable(listener: Listener, default: Listener) -> Listener:
-    return listener.model_copy(update={"address": _EVERYWHERE}) if listener == default else listener
+def _opened(listener: Listener) -> Listener:
+    named = "address" in listener.model_fields_set
+    return listener if named else listener.model_copy(update={"address": _EVERYWHERE})

@@ -320,3 +320,22 @@ def test_a_feeders_secrets_are_sealed_and_come_back() -> None:
     assert feeder.password is not None
     assert feeder.password.get_secret_value() == "hare and tortoise"
     assert (feeder.broker_port, feeder.queue, feeder.durable) == (5671, "sms", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "port"),
+    [
+        ("admin: {listen: {address: 0.0.0.0}}", "0.0.0.0", 8888),  # noqa: S104
+        ("admin: {listen: {port: 9000}}", "127.0.0.1", 9000),
+        ("admin: {listen: {port: 0}}", "127.0.0.1", 0),
+        ("admin: {listen: {enabled: false}}", "127.0.0.1", 8888),
+        ("admin: {listen: {address: 127.0.0.1}}", "127.0.0.1", 8888),
+    ],
+)
+def test_a_listener_in_part_is_the_usual_one_otherwise_and_stays_as_it_was_said(
+    text: str, address: str, port: int
+) -> None:
+    for document in (text, dump(validate(parse(text), SEALER), SEALER)):
+        listen = validate(parse(document), SEALER).admin.listen
+        assert (listen.address, listen.port) == (address, port)
+        assert ("address" in listen.model_fields_set) == ("address" in text)

@@ -21,6 +21,7 @@ from otpbroker.passwords import hash_password, verify_password
 from otpbroker.sealing import Sealer
 
 SEALER = Sealer(bytes(32))
+EVERYWHERE = "0.0.0.0"  # noqa: S104
 ADMINISTRATOR = {"username": "siti", "password": hash_password("kereta api lewat tengah malam")}
 
 
@@ -247,6 +248,37 @@ class TestProvisioning:
         assert card.start()
         assert card.config.access_point.ssid == SSID
         assert old.get_secret_value().encode() not in card.on_boot()
+
+    @pytest.mark.parametrize("admin", [{}, {"listen": {"port": 9000}}, {"listen": {"address": EVERYWHERE}}])
+    def test_the_brochure_names_the_page_that_is_served(self, card: Card, admin: dict[str, object]) -> None:
+        card.provide(yaml.safe_dump({"admin": admin}))
+        assert card.start()
+        listen = card.config.admin.listen
+        assert listen.address == EVERYWHERE
+        assert f"http://192.168.0.11:{listen.port}/setup" in card.brochure
+
+    def test_it_is_served_still_when_a_later_file_leaves_the_network_as_it_is(self, card: Card) -> None:
+        card.start()
+        card.provide("sms: {life: 60}\n")
+        assert card.start()
+        assert card.config.admin.listen.address == EVERYWHERE
+
+    @pytest.mark.parametrize("later", [False, True])
+    def test_a_file_by_which_nobody_could_reach_the_page_is_not_taken(self, card: Card, later: bool) -> None:
+        if later:
+            card.start()
+        card.provide("sms: {life: 60}\nadmin: {listen: {enabled: false}}\n")
+        assert not card.start()
+        assert "admin.listen.enabled" in card.problems
+        assert card.provisioning.exists()
+        assert card.config.sms.life == 300
+        assert card.config.access_point.made
+
+    def test_what_is_for_the_unit_itself_is_not_opened(self, card: Card) -> None:
+        card.provide("api: {http: {address: 127.0.0.1}, https: {address: 127.0.0.1, port: 9443}}\n")
+        assert card.start()
+        for listener, port in ((card.config.api.http, 8889), (card.config.api.https, 9443)):
+            assert (listener.address, listener.port) == ("127.0.0.1", port)
 
     def test_a_unit_with_an_administrator_takes_none(self, card: Card) -> None:
         card.provide(document(admin={"administrators": [ADMINISTRATOR]}))

@@ -65,7 +65,7 @@ def test_it_listens_for_all_whom_the_firewall_lets_in() -> None:
 
 def test_what_the_base_says_stays() -> None:
     shared = base(
-        "api: {http: {enabled: false}}\nadmin: {listen: {address: 192.168.0.11, port: 80}}\n"
+        "api: {http: {enabled: false}}\nadmin: {listen: {address: 10.1.2.3, port: 80}}\n"
         "access_point: {country: MY, channel: 11, address: 10.1.2.3/24, dhcp_first: 10.1.2.9, dhcp_last: 10.1.2.99}"
     )
     made = new_unit(shared)
@@ -73,7 +73,50 @@ def test_what_the_base_says_stays() -> None:
     assert made.setup_url == f"http://10.1.2.3:80/setup#{made.setup_code}"
     assert (config.access_point.country, config.access_point.channel) == ("MY", 11)
     assert not config.api.http.enabled
-    assert config.admin.listen.address == "192.168.0.11"
+    assert config.admin.listen.address == "10.1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ("admin: {listen: {port: 9000}}", 9000),
+        ("admin: {listen: {enabled: true}}", 8888),
+        ("admin: {listen: {address: 0.0.0.0}}", 8888),
+        ("admin: {listen: {address: '::'}}", 8888),
+        ("admin: {listen: {address: 192.168.0.11}}", 8888),
+    ],
+)
+def test_the_page_of_the_brochure_is_served_when_the_base_says_part_of_where(text: str, port: int) -> None:
+    made = new_unit(base(text))
+    listen = unit_config(base(text), made, "ID").admin.listen
+    assert made.admin_url == f"http://192.168.0.11:{port}"
+    assert listen.port == port
+    assert ip_address(listen.address).is_unspecified or listen.address == "192.168.0.11"
+
+
+@pytest.mark.parametrize("listener", ["http", "https"])
+def test_rest_that_the_base_keeps_to_the_unit_itself_stays_there(listener: str) -> None:
+    shared = base(f"api: {{{listener}: {{address: 127.0.0.1}}}}")
+    config = unit_config(shared, new_unit(shared), "ID")
+    assert getattr(config.api, listener).address == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("listen", "place"),
+    [
+        ("{enabled: false}", "enabled"),
+        ("{port: 0}", "port"),
+        ("{address: 127.0.0.1}", "address"),
+        ("{address: '::1', port: 9000}", "address"),
+        ("{address: 10.0.0.5}", "address"),
+    ],
+)
+def test_a_setup_page_that_nobody_could_reach_is_refused(listen: str, place: str) -> None:
+    shared = base(f"admin: {{listen: {listen}}}")
+    with pytest.raises(Misconfigured) as error:
+        unit_config(shared, new_unit(shared), "ID")
+    assert error.value.field == f"admin.listen.{place}"
+    assert error.value.remedy
 
 
 def test_without_a_country_there_is_no_unit() -> None:

@@ -44,7 +44,7 @@ class Problem:
 
 
 def parse(text: str) -> Section:
-    """YAML to plain values. Raises `Misconfigured` with line and column."""
+    """YAML to plain values. Raises `Misconfigured`, with line and column where they are known."""
     try:
         document = yaml.load(text, _UniqueKeys)  # noqa: S506 # a safe loader
     except yaml.MarkedYAMLError as error:
@@ -53,6 +53,8 @@ def parse(text: str) -> Section:
         raise Misconfigured("config-not-yaml", f"{place}: {error.problem}", field="config.yaml") from None
     except yaml.YAMLError:
         raise Misconfigured("config-not-yaml", "not YAML text", field="config.yaml") from None
+    except RecursionError:
+        raise Misconfigured("config-not-yaml", "is nested too deeply", field="config.yaml") from None
     if document is None:
         return {}
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):

@@ -27,6 +27,14 @@ class BootPartition:
         self._brochure = {self._folder / "brochure.svg": brochure_svg, self._folder / "brochure.txt": brochure_txt}
         self._problems = self._folder / "PROBLEMS.txt"
 
+    def make_way(self) -> Path | None:
+        """Give a file that stands in place of the folder another name; that name, `None` when there was none."""
+        if not self._folder.is_file():
+            return None
+        aside = self._folder.with_name(f"{self._folder.name}-{secrets.token_hex(4)}.txt")
+        rename_file(self._folder, aside)
+        return aside
+
     def tidy(self) -> None:
         """Erase what a power cut left: a provisioning file that was taken, files that were being written."""
         if not self._folder.is_dir():
@@ -39,7 +47,10 @@ class BootPartition:
                 erase_file(path)
 
     def provisioning(self) -> bytes | None:
-        """The provisioning file, `None` when there is none; one longer than `LARGEST` is cut, one octet later."""
+        """The provisioning file, `None` when there is none; one longer than `LARGEST` is cut, one octet later.
+
+        Raises `IsADirectoryError` for a folder of that name.
+        """
         try:
             with self._provisioning.open("rb") as file:
                 return file.read(LARGEST + 1)

@@ -40,6 +40,10 @@ class FirstBoot:
     def run(self) -> bool:
         """Whether nothing is left to do by a person. Raises when there can't be a unit at all: try again."""
         self._boot.tidy()
+        if aside := self._boot.make_way():
+            detail = f"was a file, which is called {aside.name} now"
+            remedy = "make a folder otpbroker and put a provisioning file into it as config.yaml"
+            self._problems.append(Problem("otpbroker", detail, remedy))
         try:
             document = self._take_provisioning()
             self._keep_setup_code()
@@ -56,7 +60,11 @@ class FirstBoot:
 
     def _take_provisioning(self) -> Section | None:
         """The document that is the configuration now, `None` when none came, or none that may be taken."""
-        octets = self._boot.provisioning()
+        try:
+            octets = self._boot.provisioning()
+        except IsADirectoryError:
+            self._problems.append(Problem(_PROVISIONING, "is a folder", "put the file itself in its place"))
+            return None
         if octets is None:
             return None
         if self._store.config.admin.administrators:

@@ -322,6 +322,13 @@ def test_a_feeders_secrets_are_sealed_and_come_back() -> None:
     assert (feeder.broker_port, feeder.queue, feeder.durable) == (5671, "sms", False)
 
 
+@pytest.mark.parametrize("text", ["[" * 5000, "a: " + "{a: " * 5000, "a: " + "[" * 300 + "]" * 300])
+def test_a_document_nested_without_end_is_refused(text: str) -> None:
+    with pytest.raises(Misconfigured) as error:
+        validate(parse(text), SEALER)
+    assert error.value.code in {"config-not-yaml", "config-invalid"}
+
+
 @pytest.mark.parametrize(
     ("text", "address", "port"),
     [

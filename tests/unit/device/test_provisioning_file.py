@@ -193,6 +193,30 @@ class TestMistakes:
         assert "is too long" in card.problems
         assert card.config.sms.life == 300
 
+    def test_a_file_nested_without_end_is_told(self, card: Card) -> None:
+        card.provide("[" * 5000)
+        assert not card.start()
+        assert "config.yaml: is nested too deeply" in card.problems
+        assert card.config.access_point.made
+
+    def test_a_folder_of_its_name_is_told(self, card: Card) -> None:
+        card.provisioning.mkdir(parents=True)
+        for _ in range(2):
+            assert not card.start()
+            assert "config.yaml: is a folder" in card.problems
+        assert card.config.access_point.made
+        assert str(card.config.access_point.ssid) in card.brochure
+
+    def test_a_file_in_place_of_the_folder_makes_way_and_stays_readable(self, card: Card) -> None:
+        (card.boot / "otpbroker").write_text(document())
+        assert not card.start()
+        (aside,) = card.boot.glob("otpbroker-*.txt")
+        assert aside.read_text() == document()
+        assert f"otpbroker: was a file, which is called {aside.name} now" in card.problems
+        assert card.config.access_point.made
+        assert card.config.access_point.ssid != SSID
+        assert str(card.config.access_point.ssid) in card.brochure
+
     def test_it_says_so_in_both_languages_with_the_line_ends_of_every_editor(self, card: Card) -> None:
         card.provide("sms: {life: 1}")
         card.start()

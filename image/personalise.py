@@ -3,9 +3,12 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from image.commands import Commands, require
@@ -13,6 +16,7 @@ from image.errors import Failed, Missing
 
 COLUMNS = ("unit", "ssid", "passphrase", "setup_url", "reset_code", "address")
 _PRINT_DPI = "300"
+_DRAWS = 100  # of a name; with 10000 units out of a million names the second is new in 99 cases of 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,12 @@ def personalise(count: int, out: Path, wishes: Wishes, commands: Commands) -> li
     os.umask(0o077)
     out.mkdir(parents=True, exist_ok=True)
     first = next_number([path.name for path in out.iterdir()])
+    names = given_names(out / "units.csv")
     units = []
     for number in range(first, first + count):
         unit = out / f"unit-{number:03d}"
-        facts = new_unit(unit, wishes)
+        facts = draw_unit(unit, names, partial(new_unit, wishes=wishes))
+        names.add(facts["ssid"])
         print_brochure(unit, commands)
         append_line(out / "units.csv", {"unit": unit.name, **facts})
         units.append(unit)
@@ -43,6 +49,24 @@ def next_number(names: list[str]) -> int:
     """One more than the highest unit there: a folder that went out with a device is never made anew."""
     taken = [int(name[5:]) for name in names if name.startswith("unit-") and name[5:].isdecimal()]
     return max(taken, default=0) + 1
+
+
+def given_names(table: Path) -> set[str]:
+    """The networks' names of the maker's list."""
+    if not table.exists():
+        return set()
+    with table.open(encoding="utf-8", newline="") as file:
+        return {row["ssid"] for row in csv.DictReader(file)}
+
+
+def draw_unit(folder: Path, given: Collection[str], make: Callable[[Path], dict[str, str]]) -> dict[str, str]:
+    """The facts of a unit made in `folder`; one whose network's name was given already is thrown away."""
+    for _ in range(_DRAWS):
+        facts = make(folder)
+        if facts["ssid"] not in given:
+            return facts
+        shutil.rmtree(folder)
+    raise Failed("there is no new name for the unit's network", remedy="begin another --out")
 
 
 def new_unit(folder: Path, wishes: Wishes) -> dict[str, str]:

@@ -65,14 +65,14 @@ class Fleet:
         return process.returncode, output.decode()
 
     async def roll_out(self, settings: dict[str, object]) -> list[str]:
-        """The tasks that changed something."""
+        """The tasks and handlers that changed something."""
         code, told = await self.play(settings)
         recap = re.search(r"ok=\d+ +changed=(\d+) +unreachable=0 +failed=0", told)
         assert code == 0, told[-6000:]
         assert recap is not None, told[-6000:]
         changed = [
             task.partition("]")[0]
-            for task in told.split("\nTASK [")
+            for task in re.split(r"\n(?:TASK|RUNNING HANDLER) \[", told)
             if re.search(r"^changed: ", task, re.MULTILINE)
         ]
         assert len(changed) == int(recap[1])
@@ -107,7 +107,9 @@ async def test_a_change_is_rolled_out_once_and_a_unit_from_the_image_needs_none(
 
         agent = await vm.out("systemctl show -p MainPID --value otpbroker")
         settings: dict[str, object] = {"sms": {"life": 120}, "api": {"http": {"enabled": False}}}
-        assert "otpbroker : Write config.yaml" in await fleet.roll_out(settings)
+        changed = await fleet.roll_out(settings)
+        assert "otpbroker : Write config.yaml" in changed
+        assert "otpbroker : Remember what was rolled out" in changed
         document = yaml.safe_load(await vm.out("cat /var/lib/otpbroker/config.yaml"))
         assert document["sms"]["life"] == 120
         assert document["access_point"]["passphrase"].startswith("sealed:"), "what was there stays"

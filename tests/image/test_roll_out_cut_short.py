@@ -1,0 +1,59 @@
+"""A roll-out that ends early: what was changed on a unit is in force there, or the next roll-out brings it."""
+
+import os
+from pathlib import Path
+
+import pytest
+from unit_in_folders import Run, UnitInFolders, play, role
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+
+SETTINGS = {"sms": {"life": 120}}
+TAKEN_UP = [f"try-reload-or-restart {unit}.service" for unit in ("otpbroker-system", "otpbroker")]
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> list[UnitInFolders]:
+    return [UnitInFolders.made(name, tmp_path) for name in ("unit-1", "unit-2")]
+
+
+def roll_out(units: list[UnitInFolders], ends_at: str = "nobody") -> Run:
+    cut: dict[str, object] = {"ansible.builtin.fail": {}, "when": f"inventory_hostname == '{ends_at}'"}
+    return play(units, [role("otpbroker", "settings"), cut], otpbroker_settings=SETTINGS, rollout=2)
+
+
+def test_new_settings_are_taken_up_and_remembered_once(units: list[UnitInFolders]) -> None:
+    run = roll_out(units)
+    assert run.code == 0, run.output
+    for unit in units:
+        assert unit.told == TAKEN_UP
+        assert "life: 120" in unit.path("/var/lib/otpbroker/config.yaml").read_text()
+    assert roll_out(units).changed == set()
+    assert [unit.told for unit in units] == [[], []]
+
+
+def test_they_are_in_force_on_every_unit_when_another_unit_ends_the_roll_out(units: list[UnitInFolders]) -> None:
+    assert roll_out(units, ends_at="unit-2").code != 0
+    assert [unit.told for unit in units] == [TAKEN_UP, TAKEN_UP]
+
+
+def test_what_did_not_come_into_force_is_rolled_out_again(units: list[UnitInFolders]) -> None:
+    units[0].refuse(*TAKEN_UP)
+    assert roll_out(units).code != 0
+    assert units[0].told
+    units[0].refuse()
+    run = roll_out(units)
+    assert run.code == 0, run.output
+    assert units[0].told == TAKEN_UP
+    assert roll_out(units).changed == set()
+
+
+def test_what_was_written_before_everything_ended_is_rolled_out_again(units: list[UnitInFolders]) -> None:
+    """As by a lost connection: nothing could be done after it."""
+    roll_out(units)
+    for unit in units:
+        assert unit.told
+        unit.path("/var/lib/otpbroker/rolled-out.sha256").unlink()
+    run = roll_out(units)
+    assert run.code == 0, run.output
+    assert [unit.told for unit in units] == [TAKEN_UP, TAKEN_UP]

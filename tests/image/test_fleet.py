@@ -118,6 +118,10 @@ async def test_a_change_is_rolled_out_once_and_a_unit_from_the_image_needs_none(
 
         assert await fleet.roll_out(settings) == []
 
+        off = {"enabled": False}
+        only_pulls = {"api": {"http": off, "https": off}, "admin": {"listen": off}}
+        await fleet.roll_out(settings | only_pulls)  # healthy, though it answers nowhere
+
         code, told = await fleet.play({"ssh": {"enabled": False}})
         assert code != 0
         assert "would refuse the next SSH connection" in told

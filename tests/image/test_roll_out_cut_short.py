@@ -8,6 +8,14 @@ from unit_in_folders import Run, UnitInFolders, play, role
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
 
+HANDLERS = (
+    "try-restart otpbroker.service",
+    "try-reload-or-restart otpbroker-system.service",
+    "try-reload-or-restart nftables.service",
+    "reload NetworkManager.service",
+    "restart systemd-timesyncd.service",
+    "reload ssh.service",
+)
 SETTINGS = {"sms": {"life": 120}}
 TAKEN_UP = [f"try-reload-or-restart {unit}.service" for unit in ("otpbroker-system", "otpbroker")]
 
@@ -57,3 +65,16 @@ def test_what_was_written_before_everything_ended_is_rolled_out_again(units: lis
     run = roll_out(units)
     assert run.code == 0, run.output
     assert [unit.told for unit in units] == [TAKEN_UP, TAKEN_UP]
+
+
+def test_whatever_was_changed_by_a_run_that_lost_its_unit_is_brought_into_force(units: list[UnitInFolders]) -> None:
+    unit = units[0]
+    take_over, hand_over = role("base", "take_over"), role("base", "hand_over")
+    finished = [take_over, {"ansible.builtin.meta": "flush_handlers"}, hand_over]
+
+    assert play([unit], [take_over]).changed == set(), "it ends here"
+    run = play([unit], finished, handlers_of=("hardening", "network", "firewall", "otpbroker"))
+    assert run.code == 0, run.output
+    assert {*HANDLERS} <= {*unit.told}
+    assert play([unit], finished).changed == set()
+    assert unit.told == []

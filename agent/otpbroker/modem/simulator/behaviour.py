@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from otpbroker.modem.simulator.ussd import Form, Screen
+from otpbroker.modem.simulator.screens import Form, Screen
 from otpbroker.sms.ussd import Writing
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]

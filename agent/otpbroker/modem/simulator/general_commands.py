@@ -5,7 +5,7 @@ from collections.abc import Callable
 from otpbroker.modem.simulator.command_line import AtCommand, Kind
 from otpbroker.modem.simulator.equipment import HOME, ROAMING, Equipment, Settings
 from otpbroker.modem.simulator.replies import AtError, Cme, Lines, RadioOff, Reply, Restart, Ussd, UssdCancel
-from otpbroker.modem.simulator.ussd import take
+from otpbroker.modem.simulator.screens import take
 
 Handler = Callable[[Equipment, AtCommand], Reply]
 

@@ -113,7 +113,11 @@ class Incoming:
         """Give the core what is whole; returns when it has it, or does not take it now."""
         while self._offers:
             arrived = self._whole.popleft()
-            kept = arrived.message is None or await self._keep(arrived)
+            try:
+                kept = arrived.message is None or await self._keep(arrived)
+            except asyncio.CancelledError:  # what was acknowledged is nowhere else
+                self._whole.appendleft(arrived)
+                raise
             if kept:
                 self._mailbox.free(arrived.places)
             asked = self._asked if arrived.direct else None

@@ -3,9 +3,11 @@
 import asyncio
 
 from memory_modem import LONG, Core, MemoryModem, ready, report, texts
-from modem_desk import send
+from modem_desk import Desk, send
 
+from otpbroker.modem.incoming import FIRST_LOOK
 from otpbroker.modem.session import HEARTBEAT
+from otpbroker.sms.reassemble import Message
 from otpbroker.sms.submission import Sent
 from virtual_run import in_virtual_time
 
@@ -114,6 +116,28 @@ async def test_parts_that_were_acknowledged_wait_for_the_others_over_a_new_openi
         for pdu in others:
             wire.send(pdu, code="+CMT: ,")
             await asyncio.sleep(0.1)
+    assert core.texts == [LONG]
+
+
+@in_virtual_time
+async def test_a_long_message_that_is_being_kept_when_the_modem_is_stopped_is_offered_again() -> None:
+    class SlowDisk(Core):
+        async def received(self, modem_id: str, message: Message) -> bool:
+            await asyncio.sleep(5 if self.full else 0)
+            return await super().received(modem_id, message)
+
+    wire, core = stubborn(), SlowDisk()
+    core.full = True
+    desk = Desk(wire, inbound=core)
+    async with desk.ready():
+        await asyncio.sleep(FIRST_LOOK + 0.1)
+        for pdu in texts(LONG):
+            wire.send(pdu, code="+CMT: ,")
+            await asyncio.sleep(0.1)
+    assert core.offered == 0
+    core.full = False
+    async with desk.ready():
+        await asyncio.sleep(HEARTBEAT)
     assert core.texts == [LONG]
 
 

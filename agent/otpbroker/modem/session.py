@@ -260,8 +260,9 @@ class Session:
 
     async def _wake_radio(self) -> None:
         """A modem in flight mode can't be asked to look for a network by anything else."""
-        if await self._startup.wake_radio():
-            self._start_signs.expect()
+        if await self._startup.asleep():
+            self._start_signs.expect(reads_sim=True)
+            await self._startup.wake_radio()
 
     def _confirm(self, iccid: str, imsi: str = "") -> None:
         """Another SIM than the configured one gets no PIN and sends nothing. Raises `Unavailable`."""

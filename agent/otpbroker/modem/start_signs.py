@@ -11,13 +11,13 @@ class StartSigns:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._until = 0.0
-        self._told = False  # of the start that is under way, by another sign
+        self._told = False  # of the start that is under way, so that its SIM is no further sign
         self._sim_came = False
 
-    def expect(self) -> None:
-        """It was opened, or sent off the network and back: it may be starting."""
+    def expect(self, *, reads_sim: bool = False) -> None:
+        """It was opened, or sent off the network and back: it may be starting, and read its SIM anew."""
         self._until = self._now() + _STARTING_UP
-        self._told = self._sim_came = False
+        self._told, self._sim_came = reads_sim, False
 
     def sim_came(self) -> None:
         """It read its SIM anew, which was in use already."""
@@ -27,6 +27,5 @@ class StartSigns:
         """It says that it starts; whether that is news. One start has several signs, the later ones are none."""
         news = self._now() >= self._until or self._sim_came
         if news:
-            self.expect()
-            self._told = True
+            self.expect(reads_sim=True)
         return news

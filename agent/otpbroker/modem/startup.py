@@ -109,8 +109,8 @@ class Startup:
             await self._at.late_answer("+CMGS", until - asyncio.get_running_loop().time())
         await self._at.resync(QUIET)
 
-    async def wake_radio(self) -> bool:
-        """Whether it was off the network by command and was told to come back (27.007 section 8.2).
+    async def asleep(self) -> bool:
+        """Whether it is off the network by command, and is to be told to come back now (27.007 section 8.2).
 
         Whoever sent it off may be gone: a process before this one, or a step of the ladder that was cut short. One
         that stays is told again, after longer and longer times.
@@ -120,12 +120,13 @@ class Startup:
         now = asyncio.get_running_loop().time()
         if level == _FULL:
             self._wakes.reset()
-        if level in {None, _FULL} or now < self._next_wake:
-            return False
+        return level not in {None, _FULL} and now >= self._next_wake
+
+    async def wake_radio(self) -> None:
+        """Tell it to come back."""
         log.info("the modem with IMEI ...%s is in flight mode: told to come back", self.imei[-4:])
+        self._next_wake = asyncio.get_running_loop().time() + self._wakes.next()
         await self.ask("AT+CFUN=1")
-        self._next_wake = now + self._wakes.next()
-        return True
 
     async def read_iccid(self) -> str:
         """The SIM's own number, readable before the PIN on most modems; "" if not."""

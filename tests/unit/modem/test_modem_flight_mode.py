@@ -152,6 +152,22 @@ async def test_one_that_goes_off_by_itself_is_noticed_by_the_heartbeat() -> None
 
 
 @in_virtual_time
+async def test_one_that_reads_its_sim_anew_when_it_is_woken_has_not_restarted_by_itself() -> None:
+    wire = Radio()
+    desk = Desk(wire)
+    async with desk.ready() as modem:
+        await asyncio.sleep(30)
+        wire.set_level(0)
+        while not wire.woken():
+            await asyncio.sleep(0.1)
+        starts = wire.lines.count("ATE0")
+        wire.say("\r\n+CPIN: READY\r\n\r\nCall Ready\r\n\r\nSMS Ready\r\n")
+        await desk.until(lambda: modem.ready)
+        assert (modem.status.health.faults, modem.status.health.brownouts) == (0, 0)
+        assert wire.lines.count("ATE0") > starts, "its settings may be lost"
+
+
+@in_virtual_time
 async def test_one_that_stays_in_flight_mode_is_told_so_rarely_that_it_could_search() -> None:
     """A switch at the modem may hold its radio off, or it counts in its own way."""
     wire = Radio(4)

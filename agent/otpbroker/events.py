@@ -19,7 +19,7 @@ class ModemState(StrEnum):
     STARTING = "starting"  # identified, unlocked, registering
     READY = "ready"
     SENDING = "sending"  # a message is in the air
-    BUSY = "busy"  # runs a USSD code or a SIM tool; takes messages again in moments
+    BUSY = "busy"  # runs a USSD code or a SIM tool, or tells its operator; takes messages again in moments
     RECOVERING = "recovering"  # did not answer, is being brought back
     QUARANTINED = "quarantined"  # nothing brought it back; tried again from time to time
     BLOCKED = "blocked"  # needs hands: PIN wrong or missing, PUK, no SIM

@@ -296,12 +296,20 @@ class Session:
         """A silence shows in the conversation, which is out of step then: no message is to wait for more here."""
         try:
             await self._startup.heartbeat()
-            await self._startup.follow_operator()
+            if self._startup.operator_is_due():
+                await self._read_operator()
             if not self._registration.registered:
                 await self._wake_radio()
         except AtTimeout as silence:
             self._why = str(silence)
         self._health.review()
+
+    async def _read_operator(self) -> None:
+        """That may take the radio long: messages go to other modems meanwhile."""
+        if self._board.ready:
+            self._board.update(state=ModemState.BUSY)
+        await self._startup.read_operator()
+        self._settle()
 
     async def _pause(self, seconds: float) -> bool:
         """Whether something called for attention within the time. Raises `LinkLost`."""

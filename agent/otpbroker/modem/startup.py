@@ -192,13 +192,12 @@ class Startup:
         pause = _NAME_MOST if name else self._names.next()
         self._next_name = asyncio.get_running_loop().time() + pause
 
-    async def follow_operator(self) -> None:
-        """Read it again if the network may be another one, and else from time to time."""
+    def operator_is_due(self) -> bool:
+        """Whether it is to be read again: the network may be another one, or it was last read long ago."""
         changed = self._registration.changes != self._named_at
         if changed:
             self._names.reset()
-        if changed or asyncio.get_running_loop().time() >= self._next_name:
-            await self.read_operator()
+        return changed or asyncio.get_running_loop().time() >= self._next_name
 
     async def _service_centre(self) -> str:
         line = await self.ask("AT+CSCA?")

@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
-from modem_desk import Desk
+from modem_desk import Desk, send
 from scripted_modem import ScriptedModem
 
 from otpbroker.modem.session import HEARTBEAT
-from virtual_run import in_virtual_time
+from otpbroker.sms.submission import Refused, Retry, Sent
+from virtual_run import in_virtual_time, now
 
 NOBODY = "+COPS: 0\r\nOK"
 
@@ -60,6 +61,21 @@ async def test_an_operator_that_is_not_told_at_the_start_is_asked_for_again() ->
         wire.answers["AT+COPS?"] = '+COPS: 0,0,"XL",7\r\nOK'
         await asyncio.sleep(2 * HEARTBEAT + 1)
         assert modem.status.operator == "XL"
+
+
+@in_virtual_time
+async def test_no_message_waits_for_a_modem_that_is_long_about_its_operator() -> None:
+    wire = ScriptedModem()
+    desk = Desk(wire)
+    async with desk.ready() as modem:
+        wire.answers["AT+COPS?"] = None
+        await desk.until(lambda: wire.lines.count("AT+COPS?") == 2, 2000)
+        began = now()
+        assert await send(modem) == Refused("not-ready", Retry.LATER)
+        assert (modem.recovering, now()) == (True, began)
+        await desk.until(lambda: modem.ready)
+        assert await send(modem) == Sent((1,))
+        assert modem.status.health.faults == 0
 
 
 @pytest.mark.parametrize("answer", [NOBODY, "ERROR"])

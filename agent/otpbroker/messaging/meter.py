@@ -65,7 +65,8 @@ class Meter:
         self.flying_promo = 0
         self._minute = Window(MINUTE, usage.minute)
         self._hour = Window(HOUR, usage.hour)
-        self._ended = usage.minute[-1][0] if usage.minute else -math.inf  # its last message
+        known = usage.minute or usage.hour  # a release before this one took over the hour alone
+        self._ended = known[-1][0] if known else -math.inf  # its last message
 
     def obey(self, limits: LimitsSection, promo: PromoSection | None) -> None:
         """Take these from now on; what was counted stays."""

@@ -13,6 +13,7 @@ import pytest
 from core import Core, StartCore, full_disks, settings
 from fakes import FakeSender, modem
 from otpbroker.messaging.limits import LimitReached
+from otpbroker.messaging.meter import Meter, Usage
 from otpbroker.messaging.outcome import State
 from otpbroker.messaging.usage import WRITE_PAUSE
 from virtual_time import time_zone
@@ -180,6 +181,11 @@ async def test_a_second_restart_after_a_boot_does_not_take_the_hour_for_newer(
     again = await start_core(sender, config=settings(life=7200), folder=booted.killed(ram_folder / "crash"))
     await again.send("2", wait=HOUR)
     assert sender.given[0].at == at + HOUR
+
+
+def test_an_hour_that_a_former_release_took_over_can_be_remembered() -> None:
+    """It left no message of the last minute in the journal."""
+    assert Meter(Usage(hour=((10.0, 3),))).usage(100.0) == Usage(minute=((10.0, 0),), hour=((10.0, 3),))
 
 
 async def test_the_journal_knows_better_than_an_older_file(start_core: StartCore, ram_folder: Path) -> None:

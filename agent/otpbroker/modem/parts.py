@@ -59,7 +59,8 @@ class Parts:
 
     def __init__(self) -> None:
         self._halves: dict[_Key, _Half] = {}
-        self._finished: OrderedDict[_Key, frozenset[int]] = OrderedDict()  # hashes of parts, no text
+        # Hashes of parts, no text; and whether some came directly.
+        self._finished: OrderedDict[_Key, tuple[frozenset[int], bool]] = OrderedDict()
 
     @property
     def places(self) -> frozenset[Place]:
@@ -77,7 +78,7 @@ class Parts:
         if number is None:
             return (Arrived(_joined((part,)), places, direct),)
         key = (part.sender, number.reference, number.total)
-        if hash(part) in self._finished.get(key, ()):
+        if key in self._finished and hash(part) in self._finished[key][0]:
             return (Arrived(None, places, direct),)
         displaced = self._displaced(key, part, number.index)
         half = self._halves.setdefault(key, _Half(since))
@@ -87,7 +88,7 @@ class Parts:
         if len(half.parts) < number.total:
             return displaced
         del self._halves[key]
-        self._finished[key] = frozenset(map(hash, half.parts.values()))
+        self._finished[key] = frozenset(map(hash, half.parts.values())), half.direct
         if len(self._finished) > _REMEMBERED:
             self._finished.popitem(last=False)
         return (*displaced, half.arrived())
@@ -97,7 +98,7 @@ class Parts:
         self._halves = {key: half for key, half in self._halves.items() if half.direct}
         for half in self._halves.values():
             half.places.clear()
-        self._finished.clear()
+        self._finished = OrderedDict((key, known) for key, known in self._finished.items() if known[1])
 
     def give_up(self, before: float) -> tuple[Arrived, ...]:
         """The messages begun before a time: what there is of them is all that there will be."""

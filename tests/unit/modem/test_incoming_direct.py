@@ -6,6 +6,7 @@ from memory_modem import LONG, Core, MemoryModem, ready, report, texts
 from modem_desk import Desk, send
 
 from otpbroker.modem.incoming import FIRST_LOOK
+from otpbroker.modem.mailbox import PART_LIFE
 from otpbroker.modem.session import HEARTBEAT
 from otpbroker.sms.reassemble import Message
 from otpbroker.sms.submission import Sent
@@ -167,6 +168,36 @@ async def test_parts_in_the_memory_and_such_that_came_directly_make_one_message(
         await begin_anew(wire, "AT+CSQ")
         wire.send(third, code="+CMT: ,")
         await asyncio.sleep(1)
+    assert (core.texts, wire.stored) == ([LONG], 0)
+
+
+@in_virtual_time
+async def test_a_part_that_is_sent_again_after_a_new_start_begins_no_second_message() -> None:
+    wire, core = MemoryModem(), Core()
+    async with ready(wire, core):
+        for pdu in texts(LONG):
+            wire.send(pdu, code="+CMT: ,")
+        await asyncio.sleep(1)
+        await begin_anew(wire, "AT+CSQ")
+        wire.send(pdu, code="+CMT: ,")
+        await asyncio.sleep(PART_LIFE + 2 * HEARTBEAT)
+    assert core.texts == [LONG]
+
+
+@in_virtual_time
+async def test_a_part_in_the_memory_of_a_message_that_was_not_kept_yet_begins_no_second_one() -> None:
+    wire, core = MemoryModem(), Core()
+    core.full = True
+    async with ready(wire, core):
+        first, *others = texts(LONG)
+        wire.deliver(first)
+        await asyncio.sleep(1)
+        for pdu in others:
+            wire.send(pdu, code="+CMT: ,")
+        await begin_anew(wire, "AT+CSQ")
+        assert wire.stored == 1
+        core.full = False
+        await asyncio.sleep(PART_LIFE + 2 * HEARTBEAT)
     assert (core.texts, wire.stored) == ([LONG], 0)
 
 

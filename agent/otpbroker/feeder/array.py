@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from otpbroker.feeder.delivery import Verdict
+from otpbroker.feeder.delivery import OF_ITS_MODEMS, Verdict
 from otpbroker.messaging import wire
 
 # Seconds that a lent message may wait for a modem: RabbitMQ ends a channel that owes an answer for 30 minutes.
@@ -21,11 +22,14 @@ class Ended:
 
 
 async def carry_out_all(
-    items: tuple[wire.Item, ...], carry_out: Callable[[wire.Item, int], Coroutine[object, object, Ended]]
+    items: tuple[wire.Item, ...],
+    carry_out: Callable[[wire.Item, int], Coroutine[object, object, Ended]],
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> list[Ended]:
     """All at once. What can't be now is tried again here once others could: else those would go twice.
 
-    `carry_out` gets each with its place. After `LONGEST_HOLD`, or at its own end, it is refused.
+    `carry_out` gets each with its place. After `LONGEST_HOLD`, or at its own end, it is refused. `beside` is around
+    a pause in which nothing is left but what the modems can't take though they are ready for others.
     """
     ended: dict[int, Ended] = {}
     loop = asyncio.get_running_loop()
@@ -39,7 +43,9 @@ async def carry_out_all(
             return [ended.get(place) or _too_late(now[place]) for place in range(len(items))]
         if len(ended) == len(items) or not ended:
             return [ended.get(place) or now[place] for place in range(len(items))]
-        await asyncio.sleep(pause)
+        only_modems = all(now[place].reason in OF_ITS_MODEMS for place in left if place not in ended)
+        with beside() if only_modems else nullcontext():
+            await asyncio.sleep(pause)
         pause = min(30.0, pause * 2)
 
 

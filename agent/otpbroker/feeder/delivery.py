@@ -42,6 +42,9 @@ class Handled:
     reasons: tuple[str, ...] = ()  # of each command, where the delivery had several
 
 
+# Codes of what can't be taken now though modems are ready for others.
+OF_ITS_MODEMS = frozenset({"cap-reached", "modem-not-ready"})
+
 # Of several commands: what was refused has to be kept by somebody; what is unknown needs nothing more.
 WORST_FIRST = (Verdict.NOT_NOW, Verdict.REFUSED, Verdict.UNKNOWN, Verdict.DONE)
 

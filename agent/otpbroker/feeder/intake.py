@@ -5,6 +5,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -134,13 +135,23 @@ class Intake:
         *,
         claims: Claims | None = None,
         began: Callable[[str], None] = lambda _: None,
+        beside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Handled:
-        """Wait for the final outcome, however long its life is; `began` is told our id of each message."""
-        handled = await self._handle(delivery, claims, began)
+        """Wait for the final outcome, however long its life is; `began` is told our id of each message.
+
+        `beside` is around the pauses of an array whose rest the modems can't take now.
+        """
+        handled = await self._handle(delivery, claims, began, beside)
         self.counts[handled.verdict] += 1
         return handled
 
-    async def _handle(self, delivery: Delivery, claims: Claims | None, began: Callable[[str], None]) -> Handled:
+    async def _handle(
+        self,
+        delivery: Delivery,
+        claims: Claims | None,
+        began: Callable[[str], None],
+        beside: Callable[[], AbstractContextManager[None]],
+    ) -> Handled:
         try:
             clear, sealed = self._unsealed(delivery.body)
             envelope = wire.parse(clear)
@@ -150,7 +161,7 @@ class Intake:
         key = f"{delivery.message_id or ''}/{digest}"
         if delivery.redelivered and claims is None and self._repetitions.came_back(key):
             delivery = replace(delivery, redelivered=False)
-        handled = await self._handle_opened(delivery, envelope, digest, sealed, claims, began)
+        handled = await self._handle_opened(delivery, envelope, digest, sealed, claims, began, beside)
         if handled.verdict is Verdict.NOT_NOW:
             self._repetitions.went_back(key)
         return handled
@@ -163,6 +174,7 @@ class Intake:
         sealed: bool,
         claims: Claims | None,
         began: Callable[[str], None],
+        beside: Callable[[], AbstractContextManager[None]],
     ) -> Handled:
         if sealed:  # whatever id its broker gives it: who repeats it can't change this one
             delivery = replace(delivery, message_id=identity(delivery.body))
@@ -178,7 +190,9 @@ class Intake:
                 envelope.callback_topic or None,
                 envelope.callback_delay,
             )
-        all_ended = await carry_out_all(envelope.items, lambda item, place: self._carry_out(item, given, place))
+        all_ended = await carry_out_all(
+            envelope.items, lambda item, place: self._carry_out(item, given, place), beside
+        )
         worst = min(all_ended, key=lambda ended: WORST_FIRST.index(ended.verdict))
         answers = [ended.answer for ended in all_ended]
         if sealed:

@@ -17,7 +17,7 @@ from otpbroker.events import Bus, ModemChanged, ModemGone, Overrun
 from otpbroker.feeder.amqp import Broker, Channel, Received
 from otpbroker.feeder.capacity import Capacity
 from otpbroker.feeder.claims import StreamClaims
-from otpbroker.feeder.delivery import Delivery, Handled, Verdict
+from otpbroker.feeder.delivery import OF_ITS_MODEMS, Delivery, Handled, Verdict
 from otpbroker.feeder.intake import Intake
 from otpbroker.feeder.outbound import Grave, Outbound
 from otpbroker.feeder.prefetch import Prefetch
@@ -28,8 +28,7 @@ _log = logging.getLogger(__name__)
 
 POISON = 3  # times that a delivery breaks us before it is refused
 DRAIN_LIMIT = 8.0  # seconds for what is in the air when the feeder is stopped
-# What can't be taken now though modems are ready for others, and the seconds until another device may try it.
-_OF_ITS_MODEMS = frozenset({"cap-reached", "modem-not-ready"})
+# Seconds until another device may try what can't be taken now though modems are ready for others.
 _AT_FIRST, _AGAIN, _AGAIN_MOST = 1.0, 30.0, 300.0
 _LATEST = 32503680000  # the year 3000; a timestamp in milliseconds lies beyond
 
@@ -173,7 +172,9 @@ class Shift:
 
         try:
             delivery = _delivery(received, self._clock.now())
-            handled = await self._intake.handle(delivery, claims=self._claims, began=began)
+            handled = await self._intake.handle(
+                delivery, claims=self._claims, began=began, beside=self._prefetch.beside
+            )
         except Exception as error:  # noqa: BLE001 # a defect of ours must not stop the others
             handled = self._broken(received, error)
         finally:
@@ -206,7 +207,7 @@ class Shift:
     async def _conclude(self, received: Received, handled: Handled) -> None:
         """Answer who asked for it, then tell the broker."""
         if handled.verdict is Verdict.NOT_NOW:
-            if handled.reason in _OF_ITS_MODEMS:
+            if handled.reason in OF_ITS_MODEMS:
                 with self._prefetch.beside():
                     await self._rest(until_again(received))
             elif handled.reason != "returned":

@@ -240,6 +240,13 @@ async def test_a_refusing_status_is_a_refusal_and_other_ones_are_failures(
         report(capsys, f"HTTP {status}: {time.monotonic() - healed:.2f} s after it stopped refusing")
 
 
+async def test_a_refusal_is_one_though_it_names_a_place_to_log_in() -> None:
+    broker = peers.TopicBroker()
+    broker.refuse_with, broker.location = 401, "https://login.example.com/"
+    async with peers.started(broker), feeding(broker) as running:
+        assert "HTTP 401" in await running.until(FeederState.REFUSED)
+
+
 class Closing(peers.Broker):
     """Accepts, then closes at once, as many times as it is asked."""
 

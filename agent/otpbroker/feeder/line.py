@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -104,9 +104,10 @@ class _Connect(connect):
     """Follows a redirection within the same origin alone: elsewhere it would come without its credentials."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        if isinstance(exc, InvalidStatus) and (location := exc.response.headers.get("Location")) is not None:
+        location = exc.response.headers.get("Location") if isinstance(exc, InvalidStatus) else None
+        if isinstance(exc, InvalidStatus) and exc.response.status_code // 100 == 3 and location is not None:
             here, there = urlsplit(self.uri), urlsplit(urljoin(self.uri, location))
-            if (there.scheme, there.hostname, there.port) != (here.scheme, here.hostname, here.port):
+            if _origin(there) != _origin(here):
                 port = "" if there.port is None else f":{there.port}"
                 return Misconfigured(
                     "broker-elsewhere",
@@ -115,6 +116,11 @@ class _Connect(connect):
                     remedy="set url to where it is, with wss:// if it takes TLS alone",
                 )
         return super().process_redirect(exc)
+
+
+def _origin(address: SplitResult) -> tuple[str, str | None, int | None]:
+    usual = {"ws": 80, "wss": 443}.get(address.scheme)
+    return address.scheme, address.hostname, address.port or usual
 
 
 class _Line:

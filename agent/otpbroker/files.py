@@ -9,7 +9,7 @@ from pathlib import Path
 def replace_file(path: Path, content: str | bytes, *, mode: int = 0o600, keep_access: bool = False) -> None:
     """Write a file in place of the old one, at once and durably. Blocks: call it in a thread.
 
-    `keep_access`: a file that is there keeps owner, group and mode; `mode` is for a new one.
+    `keep_access`: a file that is there keeps owner, group and mode; `mode` is for a new one, whatever the umask is.
     """
     octets = content.encode() if isinstance(content, str) else content
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -24,6 +24,8 @@ def replace_file(path: Path, content: str | bytes, *, mode: int = 0o600, keep_ac
             elif os.geteuid() == 0:  # root's command line must not take a file away from the agent's user
                 owner = path.parent.stat()
                 os.fchown(descriptor, owner.st_uid, owner.st_gid)
+            if old is None and keep_access:  # FAT, which has no modes, would refuse it
+                os.fchmod(descriptor, mode)
             file.write(octets)
             file.flush()
             os.fsync(descriptor)

@@ -28,6 +28,16 @@ def test_a_file_that_others_read_keeps_its_mode_where_that_is_asked_for(tmp_path
     assert stat.S_IMODE(path.stat().st_mode) == 0o664, "whatever the umask is"
 
 
+def test_a_new_file_that_others_may_read_has_its_mode_whatever_the_umask_is(tmp_path: Path) -> None:
+    path = tmp_path / "users.yaml"
+    umask = os.umask(0o077)
+    try:
+        replace_file(path, "first", mode=0o640, keep_access=True)
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
     folder = tmp_path / "target"
     folder.mkdir()  # a folder can't be replaced by a file

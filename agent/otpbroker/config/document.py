@@ -55,6 +55,8 @@ def parse(text: str) -> Section:
         raise Misconfigured("config-not-yaml", "not YAML text", field="config.yaml") from None
     except RecursionError:
         raise Misconfigured("config-not-yaml", "is nested too deeply", field="config.yaml") from None
+    except (ValueError, LookupError, AttributeError):  # 2026-13-01, or not what its tag names
+        raise Misconfigured("config-not-yaml", "has a value of no kind: quote it", field="config.yaml") from None
     if document is None:
         return {}
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):

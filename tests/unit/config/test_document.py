@@ -322,6 +322,12 @@ def test_a_feeders_secrets_are_sealed_and_come_back() -> None:
     assert (feeder.broker_port, feeder.queue, feeder.durable) == (5671, "sms", False)
 
 
+@pytest.mark.parametrize("text", ["a: 2026-13-01", "a: !!int x", "a: !!bool x", "a: " + "9" * 5000])
+def test_a_value_that_is_none_is_told_as_no_yaml(text: str) -> None:
+    with pytest.raises(Misconfigured, match="of no kind: quote it"):
+        parse(text)
+
+
 @pytest.mark.parametrize("text", ["[" * 5000, "a: " + "{a: " * 5000, "a: " + "[" * 300 + "]" * 300])
 def test_a_document_nested_without_end_is_refused(text: str) -> None:
     with pytest.raises(Misconfigured) as error:

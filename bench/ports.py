@@ -5,7 +5,8 @@ The kernel hands its ephemeral ports to whoever asks next, to another test as we
 
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -18,16 +19,18 @@ def free_port() -> int:
     return next(_free)
 
 
-def _ports() -> Iterator[int]:
+def _ports() -> Generator[int]:
     """Block after block; a process that has taken one keeps it to its end by a socket that only names it."""
     lowest_ephemeral = int(_EPHEMERAL.read_text().split()[0])
     blocks = list(range(_LOWEST, lowest_ephemeral - _BLOCK, _BLOCK))
     random.shuffle(blocks)
-    for block in blocks:
-        with socket.socket(socket.AF_UNIX) as claim:
+    with ExitStack() as claims:
+        for block in blocks:
+            claim = claims.enter_context(socket.socket(socket.AF_UNIX))
             try:
                 claim.bind(f"\0otpbroker-ports-{block}")
             except OSError:
+                claim.close()
                 continue
             yield from filter(_is_free, range(block, block + _BLOCK))
     raise RuntimeError(f"all ports from {_LOWEST} to {lowest_ephemeral} are taken: see {_EPHEMERAL}")

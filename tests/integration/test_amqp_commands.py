@@ -117,12 +117,11 @@ async def test_an_answer_that_is_asked_for_later_comes_later(
     async with station(ram_folder, vhost.settings(prefetch=1), quick()) as device:
         await device.connected()
         query = {"command": "echo", "callback_topic": "later", "callback_delay": 1000, "data": {}}
+        begin = time.monotonic()
         await server.publish(query, reply_to="at once")
         await server.take("at once")
-        begin = time.monotonic()
-        assert await server.ready("later") == 0
         await server.take("later")
-        assert time.monotonic() - begin > 0.5
+        assert time.monotonic() - begin >= 1
 
 
 async def test_of_many_that_are_asked_for_later_the_last_come_at_once(

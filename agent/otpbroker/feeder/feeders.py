@@ -59,6 +59,7 @@ class _Kept:
     detail: str = ""
     since: float = 0.0
     task: "asyncio.Task[None] | None" = None
+    ending: bool = False  # it was told to
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -88,6 +89,7 @@ class Feeders:
         self._kept: dict[str, _Kept] = {}
         self._applying = asyncio.Lock()
         self._acting: set[asyncio.Task[None]] = set()
+        self._ending: list[_Kept] = []  # of no configuration any more
 
     @property
     def statuses(self) -> tuple[FeederStatus, ...]:
@@ -95,7 +97,10 @@ class Feeders:
         return tuple(kept.status for kept in self._kept.values())
 
     async def apply(self, sections: Iterable[Section]) -> None:
-        """Make this the configuration: what changed starts anew, what is the same is left alone."""
+        """Make this the configuration: what changed starts anew, what is the same is left alone.
+
+        What ends is waited for, also what ended already when an earlier call was cancelled.
+        """
         async with self._applying:
             wanted = {section.id: section for section in sections}
             old = self._kept
@@ -106,7 +111,9 @@ class Feeders:
                 for section in wanted.values()
             }
             ended = [kept for feeder_id, kept in old.items() if self._kept.get(feeder_id) is not kept]
-            await asyncio.gather(*(self._stop(kept, "") for kept in ended))
+            self._ending += ended
+            await asyncio.gather(*(self._stop(kept, "") for kept in self._ending))
+            self._ending.clear()
             for kept in ended:
                 if kept.section.id not in self._kept:
                     self._publish(kept, FeederState.STOPPED, "")
@@ -163,10 +170,12 @@ class Feeders:
 
     async def _end(self, kept: _Kept, detail: str) -> None:
         if kept.task is not None:
-            kept.task.cancel()
+            if not kept.ending:  # a second time would cut short what it still ends
+                kept.ending = True
+                kept.task.cancel()
             # `gather` would cancel it a second time with its own caller, and cut short what it still ends.
             await asyncio.wait({kept.task})
-            kept.task = None
+            kept.task, kept.ending = None, False
         if self._kept.get(kept.section.id) is kept:
             self._tell(kept, FeederState.STOPPED, detail)
 

@@ -154,6 +154,18 @@ async def test_a_stop_during_a_refresh_is_the_last_word(feeders: Feeders, made: 
     assert (states(feeders), made.runs, made.ended) == ({"a": STOPPED}, ["a", "a"], ["a", "a"])
 
 
+async def test_one_that_ends_has_its_time_though_the_agent_ends_meanwhile(feeders: Feeders, made: Made) -> None:
+    made.drain = 5.0
+    await feeders.apply((section("a"),))
+    await settle()
+    changing = asyncio.create_task(feeders.apply((section("a", queue="other"),)))
+    await asyncio.sleep(1)
+    changing.cancel()
+    await asyncio.gather(changing, return_exceptions=True)
+    await feeders.apply(())
+    assert (made.runs, made.ended) == (["a"], ["a"])
+
+
 async def test_one_that_is_switched_off_can_be_started_for_now(feeders: Feeders, made: Made) -> None:
     await feeders.apply((section("a", active=False),))
     await feeders.act("a", "start")

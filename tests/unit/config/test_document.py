@@ -145,6 +145,12 @@ def test_a_value_at_fault_is_never_repeated(text: str) -> None:
         ("a: &x [1]\nb: *x", "aliases are not understood"),
         ("a: &x [*x]", "aliases are not understood"),
         ("a: !!python/object/apply:os.system [x]", "line 1"),
+        ("a:\n  b: 2024-13-45", "line 2, column 6: the value is not understood"),
+        ("a: " + "1" * 5000, "line 1, column 4: the value is not understood"),
+        ("a: !!bool x", "the value is not understood"),
+        ("a: !!timestamp x", "the value is not understood"),
+        ("a: !!float ''", "the value is not understood"),
+        ("? [1]\n: 2", "line 1, column 3: a key must be a name"),
     ],
 )
 def test_what_is_no_document_is_told_with_its_place(text: str, words: str) -> None:

@@ -199,6 +199,12 @@ class TestMistakes:
         assert "config.yaml: is nested too deeply" in card.problems
         assert card.config.access_point.made
 
+    def test_a_date_that_is_none_is_told(self, card: Card) -> None:
+        card.provide("device: {name: 2024-13-45}\n")
+        assert not card.start()
+        assert "config.yaml: line 1, column 16 is not YAML" in card.problems
+        assert card.config.access_point.made
+
     def test_a_folder_of_its_name_is_told(self, card: Card) -> None:
         card.provisioning.mkdir(parents=True)
         for _ in range(2):

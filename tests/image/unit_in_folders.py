@@ -1,6 +1,7 @@
 """A unit for single tasks of the roles: its files in folders, and a systemctl that writes down what it is told.
 
-Ansible enters it as this very machine; its Python there has mounts of its own, which end with it.
+Ansible enters it as this very machine; its Python there has mounts and processes of its own, which end with it.
+A task can't change anything beside the unit's folders: the machine's own is read-only, and root's rights are few.
 """
 
 import os
@@ -14,6 +15,8 @@ import yaml
 
 REPO = Path(__file__).parents[2]
 _PLACES = ("etc/systemd", "var/lib", "opt", "run")
+_READ_ONLY = ("/proc/sys", "/sys", "/")
+_RIGHTS = "-all,+chown,+dac_override,+fowner,+fsetid,+setgid,+setuid"
 _USER = {"passwd": "otpbroker:x:990:990::/var/lib/otpbroker:/bin/false", "group": "otpbroker:x:990:"}
 _SYSTEMCTL = """#!/bin/sh
 case $1 in
@@ -40,17 +43,18 @@ class UnitInFolders:
             unit._program(path, "#!/bin/sh\nexit 0\n")
         for file, line in _USER.items():
             (unit.folder / file).write_text(f"{Path('/etc', file).read_text()}{line}\n")
-        over = [(unit.folder / place, Path("/", place)) for place in _PLACES]
+        # The first for what Ansible itself writes, of all units.
+        over = [(folder, folder), *((unit.folder / place, Path("/", place)) for place in _PLACES)]
         over += [(unit.folder / file, Path("/etc", file)) for file in _USER]
-        over += [(unit.folder / "nothing", Path("/usr/lib/systemd/systemd-sysctl")), (Path("/proc/sys"),) * 2]
-        mounts = "".join(f"mount --bind {here} {there}\n" for here, there in over)
-        unit._program(
-            "enter",
-            f"#!/bin/sh\nset -eu\n{mounts}mount -o remount,bind,ro /proc/sys\n"
-            f'export PATH={unit.folder}/programs:$PATH\nexec /usr/bin/python3 "$@"\n',
-        )
-        enter = f"unshare --mount --propagation private {unit.folder}/enter"
-        unit._program("python", f'#!/bin/sh\nexec {enter} "$@"\n')
+        over += [(unit.folder / "nothing", Path("/usr/lib/systemd/systemd-sysctl"))]
+        over += [(Path(place),) * 2 for place in ("/proc/sys", "/sys")]  # without what is mounted in them
+        mounts = [f"mount --bind {here} {there}" for here, there in over]
+        mounts += [f"mount -o remount,bind,ro {place}" for place in _READ_ONLY]
+        environment = f"export PATH={unit.folder}/programs:$PATH TMPDIR={folder}"
+        enter = f'exec setpriv --bounding-set={_RIGHTS} --inh-caps=-all /usr/bin/python3 "$@"'
+        unit._program("enter", "\n".join(("#!/bin/sh", "set -eu", *mounts, environment, enter, "")))
+        alone = "unshare --mount --propagation private --pid --fork --kill-child --mount-proc"
+        unit._program("python", f'#!/bin/sh\nexec {alone} {unit.folder}/enter "$@"\n')
         return unit
 
     def _program(self, path: str, text: str) -> None:
@@ -100,7 +104,9 @@ def play(
     handlers = [handler for file in files for handler in yaml.safe_load(file.read_text())]
     (folder / "play.yml").write_text(yaml.safe_dump([kept | {"tasks": tasks, "handlers": handlers}]))
     hosts = {unit.name: {"ansible_python_interpreter": str(unit.folder / "python")} for unit in units}
-    inventory = {"all": {"hosts": hosts, "vars": {"ansible_connection": "local", "image_build": False} | variables}}
+    # The user's home is not asked of the environment.
+    here = {"ansible_connection": "local", "ansible_remote_tmp": str(folder / "ansible"), "image_build": False}
+    inventory = {"all": {"hosts": hosts, "vars": here | variables}}
     (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
     ansible = REPO / os.environ.get("IMAGE_VENV", ".venv-image") / "bin/ansible-playbook"
     done = subprocess.run(

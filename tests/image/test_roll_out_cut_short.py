@@ -82,6 +82,22 @@ def test_whatever_was_changed_by_a_run_that_lost_its_unit_is_brought_into_force(
     assert unit.told == []
 
 
+@pytest.mark.parametrize("is_one", [True, False])
+def test_a_host_that_is_no_unit_yet_is_not_closed_by_a_run_that_fails(
+    units: list[UnitInFolders], is_one: bool
+) -> None:
+    unit, load = units[0], "try-reload-or-restart nftables.service"
+    if not is_one:
+        unit.refuse("is-active --quiet otpbroker-system.service")
+    changed = {"ansible.builtin.debug": {}, "changed_when": True, "notify": "Load the rules"}
+    assert play([unit], [changed, {"ansible.builtin.fail": {}}], handlers_of=["firewall"]).code != 0
+    assert unit.told == ([load] if is_one else [])
+
+    run = play([unit], [role("first_boot", "running")])
+    assert run.code == 0, run.output
+    assert (load in unit.told) == (not is_one), "and what fills the sets is started after it"
+
+
 def test_nothing_is_told_before_the_roles_have_installed_it() -> None:
     """A section's handlers run at its end; a first run that was cut off left services that are not there yet."""
     (site,) = yaml.safe_load((REPO / "ansible/site.yml").read_text())

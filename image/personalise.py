@@ -52,11 +52,15 @@ def next_number(names: list[str]) -> int:
 
 
 def given_names(table: Path) -> set[str]:
-    """The networks' names of the maker's list."""
+    """The networks' names of the maker's list; `Failed` where it was saved in another form."""
     if not table.exists():
         return set()
     with table.open(encoding="utf-8", newline="") as file:
-        return {row["ssid"] for row in csv.DictReader(file)}
+        try:
+            return {row["ssid"] for row in csv.DictReader(file)}
+        except (KeyError, UnicodeDecodeError, csv.Error):
+            remedy = f"save it with commas, as UTF-8, its first line {','.join(COLUMNS)}; or begin another --out"
+            raise Failed(f"{table} is not read as the list of the units", remedy=remedy) from None
 
 
 def draw_unit(folder: Path, given: Collection[str], make: Callable[[Path], dict[str, str]]) -> dict[str, str]:

@@ -51,3 +51,12 @@ def test_the_list_knows_what_was_given(tmp_path: Path) -> None:
     assert given_names(table) == {"OTP-Broker-1", "OTP-Broker-2"}
     with table.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 2
+
+
+@pytest.mark.parametrize(
+    "octets", [b"unit;ssid\r\nunit-001;OTP-Broker-AAAA\r\n", "ssid\r\n\u00e9\r\n".encode("latin-1")]
+)
+def test_a_list_that_another_program_saved_in_its_own_form_is_told(tmp_path: Path, octets: bytes) -> None:
+    (tmp_path / "units.csv").write_bytes(octets)
+    with pytest.raises(Failed, match="is not read as the list of the units"):
+        given_names(tmp_path / "units.csv")

@@ -46,7 +46,8 @@ class UnitInFolders:
         # The first for what Ansible itself writes, of all units.
         over = [(folder, folder), *((unit.folder / place, Path("/", place)) for place in _PLACES)]
         over += [(unit.folder / file, Path("/etc", file)) for file in _USER]
-        over += [(unit.folder / "nothing", Path("/usr/lib/systemd/systemd-sysctl"))]
+        if (sysctl := Path("/usr/lib/systemd/systemd-sysctl")).exists():
+            over.append((unit.folder / "nothing", sysctl))
         over += [(Path(place),) * 2 for place in ("/proc/sys", "/sys")]  # without what is mounted in them
         mounts = [f"mount --bind {here} {there}" for here, there in over]
         mounts += [f"mount -o remount,bind,ro {place}" for place in _READ_ONLY]

@@ -55,8 +55,6 @@ def parse(text: str) -> Section:
         raise Misconfigured("config-not-yaml", "not YAML text", field="config.yaml") from None
     except RecursionError:
         raise Misconfigured("config-not-yaml", "is nested too deeply", field="config.yaml") from None
-    except (ValueError, LookupError, AttributeError):  # 2026-13-01, or not what its tag names
-        raise Misconfigured("config-not-yaml", "has a value of no kind: quote it", field="config.yaml") from None
     if document is None:
         return {}
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
@@ -257,7 +255,7 @@ class _UniqueKeys(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except (ValueError, TypeError, LookupError, AttributeError):
-            problem = "the value is not understood"
+            problem = "the value is not understood: quote it if it is text"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

@@ -34,9 +34,12 @@ def _is_served(listener: Listener) -> bool:
 
 
 def _to_admin_site(config: Config) -> list[str]:
-    """Where a phone's check for the internet on port 80 leads; nowhere when the site has that port itself."""
-    site = config.admin.listen
-    led = config.access_point.enabled and _is_served(site) and site.port != _HTTP
+    """Where a phone's check for the internet on port 80 leads: nowhere when the site has that port itself, or
+    listens on another network alone.
+    """
+    site, access_point = config.admin.listen, config.access_point
+    here = ip_address(site.address).is_unspecified or site.address == access_point.ip
+    led = access_point.enabled and _is_served(site) and here and site.port != _HTTP
     return [f"{_HTTP} : {site.port}"] if led else []
 
 

@@ -52,8 +52,11 @@ class TestFirewall:
         ]
 
     @pytest.mark.parametrize("port", [8888, 9000])
-    def test_a_phone_that_looks_for_the_internet_is_led_to_the_admin_site_wherever_it_is(self, port: int) -> None:
-        text = firewall_nft(_with_site(Listener(address=EVERYWHERE, port=port)))
+    @pytest.mark.parametrize("address", [EVERYWHERE, OPEN.access_point.ip])
+    def test_a_phone_that_looks_for_the_internet_is_led_to_the_admin_site_wherever_it_is(
+        self, address: str, port: int
+    ) -> None:
+        text = firewall_nft(_with_site(Listener(address=address, port=port)))
         assert f"add element inet otpbroker access_point_redirect {{ 80 : {port} }}\n" in text
 
     @pytest.mark.parametrize(
@@ -62,6 +65,7 @@ class TestFirewall:
             Listener(address=EVERYWHERE, port=80),
             Listener(address=EVERYWHERE, port=0),
             Listener(address="127.0.0.1", port=8888),
+            Listener(address="10.1.2.3", port=8888),
             Listener(enabled=False, address=EVERYWHERE, port=8888),
         ],
     )

@@ -28,7 +28,9 @@ _PASSWORD_HASHES = (
 )
 # wpa_supplicant.conf, hostapd.conf, netplan, NetworkManager, cloud-init, the customisation of Raspberry Pi Imager.
 _PASSWORD = re.compile(
-    rb"""^[ \t]*(?:-[ ])?["']?(?:psk|wpa_psk|wpa_passphrase|sae_password|passphrase|password)["']?[ \t]*[:=][ \t]*
+    rb"""(?:^[ \t]*(?:-[ ])?|\{[ \t]*|,[ \t]*(?="))  # of a line, or of a block or object in one line
+    ["']?(?:wifi-sec\.)?(?:psk|wep[_-]key[0-3]|wpa_psk|wpa_passphrase|sae_password|passphrase|password)["']?
+    [ \t]*[:=][ \t]*
     (?!["']?(?:[!*]|true|false|null|none|yes|no)?["']?[ \t]*(?:\r?$|\#))  # a locked account, a switch, no value
     ["']?[^\s"'#\[{(<%$`]""",
     re.MULTILINE | re.VERBOSE,

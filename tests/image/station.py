@@ -59,8 +59,8 @@ network={{
 }}
 """
     await vm.run("cat > /run/sta.conf", text=network)
-    await vm.run(f"{STATION} wpa_supplicant -B -i wlan1 -c /run/sta.conf")
-    await vm.until(f"{STATION} wpa_cli -p /run/wpa-sta -i wlan1 status | grep -q wpa_state=COMPLETED", seconds=60)
+    await vm.run(f"{STATION} wpa_supplicant -B -i wlan1 -c /run/sta.conf -P /run/sta.pid")
+    await vm.until(f"{STATION} wpa_cli -p /run/wpa-sta -i wlan1 status | grep -q wpa_state=COMPLETED", seconds=120)
     lease = await vm.out(
         f"{STATION} /usr/lib/klibc/bin/ipconfig -t 30 wlan1 && cat /run/net-wlan1.conf", seconds=60
     )
@@ -72,7 +72,10 @@ network={{
 
 
 async def leave(vm: Vm) -> None:
+    """Return when its supplicant has ended: until then the next one can't have the radio and its socket."""
+    supplicant = await vm.out("cat /run/sta.pid")
     await vm.run(f"{STATION} wpa_cli -p /run/wpa-sta -i wlan1 terminate", check=False)
+    await vm.until(f"! test -e /proc/{supplicant}", seconds=30)
     await vm.run(f"{STATION} ip address flush dev wlan1")
 
 
